@@ -1,0 +1,63 @@
+# `make` alone prints what there is. Everything lives in .venv; uv comes from PATH or, where it is missing, into .uv.
+
+MAKEFLAGS += --no-print-directory
+PYTHON := .venv/bin/python
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+CHROME_PATH := $(or $(CHROME_PATH),$(shell command -v chromium || command -v google-chrome))
+export CHROME_PATH
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.12 --custom-compile-command "make lock" pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long lint fix manage lock
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+run: .venv/run.stamp ## serves the whole product, with its own PostgreSQL and Valkey
+	@TOKENHUB_DEV=1 exec $(PYTHON) -m tokenhub.supervisor
+
+test: .venv/dev.stamp ## runs the tests on real servers of their own
+	@$(PYTHON) -m pytest -q -m "not long"; code=$$?; $(SAY_BROWSER); exit $$code
+
+test-long: .venv/dev.stamp ## runs the tests that take long
+	@$(PYTHON) -m pytest -q -m long; code=$$?; $(SAY_BROWSER); exit $$code
+
+lint: .venv/dev.stamp ## style, types, migrations, stray files
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@TOKENHUB_DEV=1 .venv/bin/mypy
+	@TOKENHUB_DEV=1 $(PYTHON) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@if git ls-files | grep -x 'uv\.lock'; then echo "uv.lock is not ours: the locks are requirements*.lock" >&2; exit 1; fi
+
+fix: .venv/dev.stamp ## lets ruff correct and format
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+manage: .venv/run.stamp ## a management command: make manage ARGS="check_ledger"
+	@$(PYTHON) manage.py $(ARGS)
+
+lock: $(UV) ## writes both lock files anew from pyproject.toml
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) --group dev -o requirements-dev.lock
+
+# ---------------------------------------------------------------- the environment
+# packages are only ever added, so that `make run` does not take away what `make test` brought
+
+.venv/run.stamp: requirements.lock $(PYTHON)
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock $(PYTHON)
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements-dev.lock
+	@touch $@ .venv/run.stamp
+
+$(PYTHON): | $(UV)
+	@$(UV) venv --quiet --allow-existing --python "$$(cat .python-version)" .venv 2>/dev/null \
+		|| $(UV) venv --quiet --allow-existing --python 3.12 .venv 2>/dev/null \
+		|| { echo "tokenhub: needs Python 3.13 or 3.12, and uv found none here nor could download one" >&2; exit 1; }
+
+.uv/bin/uv:
+	@{ python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv; } >.uv.log 2>&1 && rm -f .uv.log \
+		|| { echo "tokenhub: uv could not be installed ($$(tail -n 1 .uv.log)): see https://docs.astral.sh/uv/" >&2; rm -rf .uv .uv.log; exit 1; }
+
+SAY_BROWSER = if [ -z "$(CHROME_PATH)" ]; then echo "no Chromium found (CHROME_PATH, chromium, google-chrome): the browser tests were skipped"; fi

@@ -1,0 +1,54 @@
+"""The job queue: tasks are hints that call one function each; rows carry the facts, so losing the queue loses nothing."""
+
+import logging.config
+import os
+import signal
+import warnings
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import SecurityWarning
+
+from tokenhub.processes import end_with
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenhub.settings")
+
+SWEEP_SECONDS = 5
+
+# containers and `make run` may well be root; messages are JSON, so nothing in the queue can become code
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+app = Celery("tokenhub")
+
+
+@app.add_defaults  # called at first use: importing this package does not load the settings
+def configuration() -> dict[str, Any]:
+    from django.conf import settings
+
+    return settings.CELERY | {"beat_schedule": BEAT_SCHEDULE}
+
+
+#: each entry expires before its successor comes, so that a worker that was away does not find a pile
+BEAT_SCHEDULE = {
+    "sweep-holds": {
+        "task": "gateway.tasks.sweep_holds",
+        "schedule": SWEEP_SECONDS,
+        "options": {"expires": SWEEP_SECONDS},
+    },
+}
+
+app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def log_like_everything_else(**kwargs: Any) -> None:
+    """A receiver here keeps Celery from setting up a format of its own."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@signals.beat_embedded_init.connect
+def end_with_the_worker(**kwargs: Any) -> None:
+    """The scheduler is a child of the worker, and would go on alone if that is killed."""
+    end_with(os.getppid(), signal.SIGTERM)
