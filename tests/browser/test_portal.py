@@ -1,0 +1,170 @@
+"""The portal as a person meets it: in a real browser, by role and name."""
+
+import re
+import uuid
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitor
+from tokenhub.context import EXAMPLE_MODEL
+
+pytestmark = pytest.mark.browser
+
+PUBLIC = ["/", "/accounts/signup", "/accounts/login", "/accounts/password/reset"]
+SIGNED_IN = ["/", "/keys", "/keys/new", "/billing", "/accounts/logout", "/accounts/email", "/accounts/password/change"]
+WIDTHS = [(1280, 800), (390, 844)]
+REFLOW_WIDTH = 320  # WCAG 1.4.10: 1280 px at 400 % zoom
+THEMES = ["light", "dark"]
+
+
+def status_of_a_call(visitor: Visitor, key: str) -> int:
+    """The very call that the page's snippet makes."""
+    body = {"model": EXAMPLE_MODEL, "messages": [{"role": "user", "content": "Say hello in five words."}]}
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.post(f"{visitor.site}/api/v1/chat/completions", json=body, headers=headers, timeout=30).status_code
+
+
+def assert_fit(page: Page, where: str) -> None:
+    """No sideways scroll and no axe violation, at both widths and in both themes."""
+    page.set_viewport_size({"width": REFLOW_WIDTH, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls at {REFLOW_WIDTH}"
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls at {width}"
+            violations = Axe().run(page).response["violations"]
+            found = [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations]
+            assert found == [], f"{where} at {width}, {theme}"
+
+
+def test_a_new_person_gets_a_key_sees_it_once_and_revokes_it(visitor: Visitor) -> None:
+    page = visitor.go("/")
+    page.get_by_role("main").get_by_role("link", name="Get an API key").click()
+    page.get_by_label("E-mail").fill(f"{uuid.uuid4().hex[:10]}@example.test")
+    page.get_by_label("Password").fill("a sentence works well")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="No keys yet")).to_be_visible()
+
+    page.get_by_role("link", name="Create your first key").click()
+    page.get_by_label("Name").fill("Laptop")
+    page.get_by_label("Spend limit in USD").fill("0.50")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_role("heading", name="Laptop")).to_be_visible()
+    secret = page.locator("#secret").inner_text()
+    assert status_of_a_call(visitor, secret) == 200
+    snippet = page.get_by_role("region", name="Example request").inner_text()
+    assert f"Bearer {secret}" in snippet
+    assert f":{visitor.site.rpartition(':')[2]}/api/v1/chat/completions" in snippet
+
+    page.reload()
+    assert secret not in page.content()
+    page.go_back()
+    assert secret not in page.content()
+
+    visitor.go("/keys")
+    page.get_by_role("link", name="Revoke Laptop").click()
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_role("row", name="Laptop")).to_contain_text("Revoked")
+    assert status_of_a_call(visitor, secret) == 401
+
+
+def test_copying_a_key_says_so_and_puts_exactly_it_on_the_clipboard(visitor: Visitor) -> None:
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor.sign_up()
+    secret = visitor.create_key("Laptop")
+    page = visitor.page
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    expect(page.get_by_role("button", name="Copy key")).to_be_visible()
+
+
+def test_billing_shows_the_starter_credit(visitor: Visitor) -> None:
+    visitor.sign_up()
+    page = visitor.page
+    page.get_by_role("navigation", name="Main", exact=True).get_by_role("link", name="Billing").click()
+    expect(page.get_by_role("heading", name="Billing")).to_be_visible()
+    expect(page.get_by_role("region", name="Balance")).to_contain_text(re.compile(r"Available\s*\$1\.00"))
+    row = page.get_by_role("row", name="Starter credit")
+    expect(row).to_contain_text("+$1.00")
+    expect(page.get_by_role("link", name="Available $1.00, go to billing")).to_be_visible()
+
+
+def test_logging_out_and_in_again(visitor: Visitor) -> None:
+    email = visitor.sign_up()
+    page = visitor.page
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("banner").get_by_role("link", name="Log in")).to_be_visible()
+    visitor.go("/billing")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill("not this one")
+    page.get_by_role("button", name="Log in").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("is wrong")
+    expect(alert).to_be_focused()
+    page.get_by_label("Password").fill("a sentence works well")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Billing")).to_be_visible()
+
+
+def test_on_a_phone_the_account_menu_logs_out(visitor: Visitor) -> None:
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    email = visitor.sign_up()
+    page = visitor.page
+    page.get_by_label(f"Account {email}").click()
+    expect(page.get_by_text(email, exact=True)).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("banner").get_by_role("link", name="Log in")).to_be_visible()
+
+
+def test_the_theme_is_chosen_and_kept_without_a_flash(visitor: Visitor) -> None:
+    page = visitor.go("/")
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Switch theme").click()
+    visitor.go("/accounts/login")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+
+
+def test_everything_works_without_script(visitor: Visitor) -> None:
+    browser = visitor.context.browser
+    assert browser is not None
+    context = browser.new_context(java_script_enabled=False)
+    someone = Visitor(context, visitor.site)
+    someone.sign_up()
+    secret = someone.create_key("Laptop")
+    someone.go("/keys")
+    someone.page.get_by_role("link", name="Revoke Laptop").click()
+    someone.page.get_by_role("button", name="Revoke key").click()
+    expect(someone.page.get_by_role("row", name="Laptop")).to_contain_text("Revoked")
+    assert status_of_a_call(visitor, secret) == 401
+    context.close()
+    assert someone.complaints == []
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_pages_fit_every_width_and_theme(visitor: Visitor, path: str) -> None:
+    assert_fit(visitor.go(path), path)
+
+
+def test_pages_of_the_account_fit_every_width_and_theme(visitor: Visitor) -> None:
+    visitor.sign_up()
+    assert_fit(visitor.page, "keys, none yet")
+    visitor.create_key("a name as long as they come, with nothing left out, sixty-four")
+    assert_fit(visitor.page, "key, revealed")
+    for path in SIGNED_IN:
+        assert_fit(visitor.go(path), path)
+    visitor.go("/keys").get_by_role("link", name="Revoke a name").click()
+    assert_fit(visitor.page, "revoke")
+
+
+def test_a_refused_form_fits_too(visitor: Visitor) -> None:
+    page = visitor.go("/accounts/signup")
+    page.get_by_label("E-mail").fill("nobody")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    assert_fit(page, "sign-up, refused")
