@@ -1,0 +1,274 @@
+"""Admit and settle: the two round trips of a call, batched (group commit) for the gateway, one at a time for Django code.
+
+Admit finds the key by hash, checks it, its limits and the wallet, and takes the hold. Settle captures what the call really cost
+(or releases the hold), writes the call's record and the hourly sums. Both are functions of the database (``sql/``); nothing about
+money or authority is remembered here.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import connection as django_connection
+
+from billing.group_commit import (
+    Connection,
+    Lane,
+    int4_array,
+    int8_array,
+    sha256_array,
+    text_array,
+    unpack_ints,
+    uuid_array,
+)
+from tokenhub.ids import new_uuid7
+
+log = logging.getLogger("tokenhub.admission")
+
+HEARTBEAT_SECONDS = 5.0
+#: a call waits this long for a database that is away, then gets 503; nothing was spent yet
+ADMIT_RETRY_SECONDS = 2.0
+#: the answer was produced, so settling tries harder; after that the caller is told, and the settlement stays queued
+SETTLE_RETRY_SECONDS = 30.0
+
+
+class Code(IntEnum):
+    """What admit() says; the numbers are those of sql/admit.sql."""
+
+    HELD = 0
+    HELD_BEFORE = 1
+    UNKNOWN_KEY = 2
+    REVOKED = 3
+    EXPIRED = 4
+    FROZEN = 5
+    RATE_LIMITED = 6
+    KEY_LIMIT = 7
+    INSUFFICIENT_CREDITS = 8
+    BOOT_ENDED = 9
+    CLOSED = 10
+
+
+class Request(NamedTuple):
+    """A call that asks to be admitted. Amounts in nano-USD; ``least == most`` where the caller named the bound."""
+
+    call: bytes
+    key_hash: bytes
+    base_nanos: int  # what the input may cost
+    least_nanos: int
+    most_nanos: int
+    model_id: int
+    price_id: int
+
+
+class Admission(NamedTuple):
+    code: int
+    wallet_id: int | None
+    free_nanos: int | None  # before this hold; what the key has left where the key's limit refused
+    held_nanos: int | None
+    amount_nanos: int | None  # the hold
+
+    @property
+    def is_held(self) -> bool:
+        return self.code in (Code.HELD, Code.HELD_BEFORE)
+
+
+class Settlement(NamedTuple):
+    """A call that ended. Columns of CallRecord; ``detail`` is JSON bytes or None."""
+
+    call: bytes
+    wallet_id: int
+    cost_nanos: int
+    status: int
+    outcome: int
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    duration_ms: int = 0
+    first_byte_ms: int = -1
+    flags: int = 0
+    detail: bytes | None = None
+
+
+STREAMED, SANDBOX, ESTIMATED = 1, 2, 4
+
+#: what settle() says of one call
+SETTLED, CLOSED_BEFORE, NO_SUCH_HOLD = 0, 1, 2
+
+
+class Checkpoint(NamedTuple):
+    call: bytes
+    cost_nanos: int
+    input_tokens: int
+    output_tokens: int
+
+
+_SQL = {
+    b"admit": b"SELECT codes, wallets, free, held, amounts FROM admit($1, $2, $3, $4, $5, $6, $7, $8)",
+    b"settle": b"SELECT settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    b"extend": b"SELECT extend_holds($1, $2, $3)",
+    b"checkpoint": b"SELECT checkpoint_holds($1, $2, $3, $4)",
+}
+
+
+def _admit_params(boot: bytes, requests: list[Request]) -> list[bytes]:
+    call, key_hash, base, least, most, model, price = zip(*requests, strict=True)
+    return [
+        boot, uuid_array(call), sha256_array(key_hash), int8_array(base), int8_array(least), int8_array(most),
+        int4_array(model), int4_array(price),
+    ]  # fmt: skip
+
+
+def _settle_params(settlements: list[Settlement]) -> list[bytes]:
+    call, wallet, cost, *counts, detail = zip(*settlements, strict=True)
+    return [uuid_array(call), int8_array(wallet), int8_array(cost), *map(int4_array, counts), text_array(detail)]
+
+
+class Desk:
+    """One process's access to the ledger. Every verb returns a future; a cancelled admit gives its hold back by itself."""
+
+    def __init__(self, conninfo: str, name: str):
+        self._conninfo = conninfo
+        self._name = name
+        self.boot = new_uuid7()
+        self._renewing = asyncio.Lock()
+
+    async def open(self) -> None:
+        def connect(name: bytes) -> Connection:
+            return Connection(self._conninfo, {name: _SQL[name]})
+
+        await self._start_boot()
+        self.admits = Lane(
+            self._admit, lambda: connect(b"admit"), retry_seconds=ADMIT_RETRY_SECONDS, on_orphan=self._give_back
+        )
+        self.settles = Lane(
+            self._settle, lambda: connect(b"settle"), retry_seconds=SETTLE_RETRY_SECONDS, keeps_cancelled=True
+        )
+        self.extends = Lane(self._extend, lambda: connect(b"extend"), retry_seconds=ADMIT_RETRY_SECONDS)
+        self.checkpoints = Lane(self._checkpoint, lambda: connect(b"checkpoint"), retry_seconds=ADMIT_RETRY_SECONDS)
+        self._heart = asyncio.create_task(self._beat())
+
+    async def close(self) -> None:
+        """Commits what is queued, then ends the boot: what it still holds is free for the sweeper at once."""
+        self._heart.cancel()
+        for lane in self._lanes():
+            await lane.drain()
+            lane.close()
+        try:
+            await self._execute("SELECT end_boot(%s::uuid)", self.boot.hex())
+        except psycopg.Error as e:
+            log.warning("boot not ended: %s", e)
+
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self.admits, self.settles, self.extends, self.checkpoints
+
+    # ------------------------------------------------------------ verbs
+
+    def admit(self, request: Request) -> "asyncio.Future[Admission]":
+        return self.admits.put(request)
+
+    def settle(self, settlement: Settlement) -> "asyncio.Future[int]":
+        return self.settles.put(settlement)
+
+    def extend(self, call: bytes, wallet_id: int, total_nanos: int) -> "asyncio.Future[int]":
+        """Grows an open hold to a new total. 0 grown · 1 closed · 2 unknown · 7 key limit · 8 insufficient credits."""
+        return self.extends.put((call, wallet_id, total_nanos))
+
+    def checkpoint(self, checkpoint: Checkpoint) -> "asyncio.Future[None]":
+        return self.checkpoints.put(checkpoint)
+
+    def _give_back(self, request: Request, admission: Admission) -> None:
+        """The caller left before it knew of its hold."""
+        if admission.is_held and admission.wallet_id is not None:
+            self.settle(Settlement(request.call, admission.wallet_id, 0, 499, 7))
+
+    # ------------------------------------------------------------ batches
+
+    async def _admit(self, connection: Connection, requests: list[Request]) -> Iterable[Admission]:
+        result = await connection.run(b"admit", _admit_params(self.boot, requests))
+        columns = [unpack_ints(result.get_value(0, i), "i" if i == 0 else "q") or () for i in range(5)]
+        return [Admission(*row) for row in zip(*columns, strict=True)]
+
+    async def _settle(self, connection: Connection, settlements: list[Settlement]) -> Iterable[int | None]:
+        result = await connection.run(b"settle", _settle_params(settlements))
+        return unpack_ints(result.get_value(0, 0), "i") or (SETTLED,) * len(settlements)
+
+    async def _extend(self, connection: Connection, rows: list[tuple[bytes, int, int]]) -> Iterable[int | None]:
+        call, wallet, total = zip(*rows, strict=True)
+        result = await connection.run(b"extend", [uuid_array(call), int8_array(wallet), int8_array(total)])
+        return unpack_ints(result.get_value(0, 0), "i") or ()
+
+    async def _checkpoint(self, connection: Connection, rows: list[Checkpoint]) -> Iterable[None]:
+        call, cost, input_tokens, output_tokens = zip(*rows, strict=True)
+        await connection.run(
+            b"checkpoint", [uuid_array(call), int8_array(cost), int4_array(input_tokens), int4_array(output_tokens)]
+        )
+        return (None,) * len(rows)
+
+    # ------------------------------------------------------------ the boot
+
+    async def _start_boot(self) -> None:
+        await self._execute("SELECT start_boot(%s::uuid, %s)", self.boot.hex(), self._name)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            try:
+                await self.renew_boot()
+            except psycopg.Error as e:
+                log.warning("no heartbeat: %s", e)
+
+    async def renew_boot(self) -> None:
+        """Says that this process lives. One that was declared dead (a long stall) goes on under another boot."""
+        async with self._renewing:
+            if not await self._execute("SELECT heartbeat(%s::uuid)", self.boot.hex()):
+                self.boot = new_uuid7()
+                await self._start_boot()
+                log.warning("this process was declared dead after a silence; it goes on as boot %s", self.boot.hex())
+
+    async def _execute(self, sql: str, *params: Any) -> Any:
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=3
+        ) as connection:
+            row = await (await connection.execute(sql, params)).fetchone()
+        return row[0] if row else None
+
+
+# ---------------------------------------------------------------- one at a time, inside the caller's Django transaction
+
+
+def admit_one(boot: bytes, request: Request) -> Admission:
+    """``Desk.admit`` for Django code: the hold commits or rolls back with the caller's rows."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT codes[1], wallets[1], free[1], held[1], amounts[1] FROM admit(%s, %s::uuid[], %s::bytea[], %s::bigint[],"
+            " %s::bigint[], %s::bigint[], %s::int[], %s::int[])",
+            [
+                uuid.UUID(bytes=boot),
+                [uuid.UUID(bytes=request.call)],
+                [request.key_hash],
+                [request.base_nanos],
+                [request.least_nanos],
+                [request.most_nanos],
+                [request.model_id],
+                [request.price_id],
+            ],
+        )
+        return Admission(*cursor.fetchone())
+
+
+def settle_one(settlement: Settlement) -> int:
+    """``Desk.settle`` for Django code. SETTLED, CLOSED_BEFORE or NO_SUCH_HOLD."""
+    call, *numbers, detail = settlement
+    with django_connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT settle(%s::uuid[], %s::bigint[], %s::bigint[], " + "%s::int[], " * 10 + "%s::text[])",
+            [[uuid.UUID(bytes=call)], *([number] for number in numbers), [detail.decode() if detail else None]],
+        )
+        codes = cursor.fetchone()[0]
+        return int(codes[0]) if codes else SETTLED

@@ -1,0 +1,551 @@
+"""The story of a call: route → quote → admit → open upstream → pass on what it says → settle.
+
+A call is a small payment. What it may cost at most is held before the vendor is asked; what it did cost is captured, durably,
+before the last byte leaves. Whatever goes wrong in between ends in exactly one settlement (docs/billing-policy.md).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+import orjson
+from django.conf import settings
+
+from billing import pricing
+from billing.group_commit import Refused, Unavailable
+from billing.meters import Usage
+from billing.pricing import Quote
+from gateway import parameters, tokens
+from gateway.admission import (
+    CLOSED_BEFORE,
+    ESTIMATED,
+    SANDBOX,
+    STREAMED,
+    Admission,
+    Checkpoint,
+    Code,
+    Desk,
+    Request,
+    Settlement,
+)
+from gateway.errors import (
+    AccountFrozen,
+    BillingUnavailable,
+    InsufficientCredits,
+    InvalidApiKey,
+    NoUpstreamAvailable,
+    RateLimitExceeded,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from gateway.limits import ANSWER_BYTES_MAX, DRAIN_SECONDS
+from gateway.models import Outcome
+from gateway.parameters import ChatRequest
+from gateway.routing import Directory, Target
+from gateway.stream import ChatStream
+from gateway.upstreams import openai
+from gateway.upstreams.client import AnswerTooLarge, Client, Lost, NotReached, Response
+from tokenhub.errors import TokenHubError
+from tokenhub.ids import generation_id
+from tokenhub.money import usd_number, usd_string
+
+log = logging.getLogger("tokenhub.relay")
+
+#: without a bound from the caller and from the model
+OUTPUT_TOKENS_DEFAULT = 32_768
+OUTPUT_TOKENS_UNKNOWN_CAP = 128_000
+#: what a quarter of the balance buys, but at least this
+OUTPUT_TOKENS_LEAST = 1_024
+
+#: what vendors add around each message and call, in tokens, beyond the bytes of its JSON
+TEMPLATE_TOKENS = 64
+TOOLS_TEMPLATE_TOKENS = 1_024
+
+
+class Sink(Protocol):
+    """Where an answer goes. ``has_left`` is True once the client hung up; then the relaying task is cancelled."""
+
+    has_left: bool
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None: ...
+    async def write(self, data: bytes) -> None: ...
+    async def end(self, data: bytes) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call on its way through. Times are ``time.monotonic`` seconds."""
+
+    id: bytes
+    started: float
+    target: Target
+    request: ChatRequest
+    input_tokens_max: int
+    serialised: bytes
+    quote: Quote
+    price_id: int
+    admission: Admission | None = None
+    output_tokens_max: int = 0
+    opened: float = 0.0
+    first_byte: float = 0.0
+    response: Response | None = None
+    stream: ChatStream | None = None
+    is_settled: bool = False
+    timed_out: bool = False
+    task: asyncio.Task[None] | None = None
+    checkpointed_nanos: int = 0
+    input_tokens_counted: int = -1
+    heard: float = 0.0  # when the upstream last said something
+
+    @property
+    def generation_id(self) -> str:
+        return generation_id(self.id)
+
+    def input_tokens(self) -> int:
+        """Counted here, once, for calls whose vendor does not say; never above what was held for."""
+        if self.input_tokens_counted < 0:
+            counted = tokens.count_messages(self.request.body["messages"])
+            self.input_tokens_counted = min(counted, self.input_tokens_max)
+        return self.input_tokens_counted
+
+
+class Relay:
+    """What calls share: the ledger's desk, the way out, the catalogue, and the set of open calls."""
+
+    def __init__(self, desk: Desk, client: Client, directory: Directory):
+        self._desk = desk
+        self._client = client
+        self._directory = directory
+        self.open_calls: set[Call] = set()
+        self._drains: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------ the story
+
+    async def chat(self, call_id: bytes, started: float, key_hash: bytes, request: ChatRequest, sink: Sink) -> None:
+        call = self._prepare(call_id, started, key_hash, request)
+        await self._admit(call, key_hash)
+        call.task = asyncio.current_task()
+        self.open_calls.add(call)
+        try:
+            await self._answer(call, sink)
+        except asyncio.CancelledError:
+            await self._stopped(call, sink)
+        except BaseException:
+            # a fault of ours: nobody pays for it, and the hold must not linger
+            self._settle_once(call, Usage(), 500, Outcome.UPSTREAM_LOST)
+            raise
+        finally:
+            self.open_calls.discard(call)
+            if call.response is not None and call.is_settled:  # else it is being drained
+                call.response.abort()
+
+    async def _answer(self, call: Call, sink: Sink) -> None:
+        response = await self._open(call)
+        if call.request.stream:
+            await self._pass_stream(call, response, sink)
+        else:
+            await self._pass_plain(call, response, sink)
+
+    # ------------------------------------------------------------ before any money moves
+
+    def _prepare(self, call_id: bytes, started: float, key_hash: bytes, request: ChatRequest) -> Call:
+        target = self._directory.find(request.model)
+        parameters.fit(request, target.supports, target.input_modalities)
+        parameters.scope_identifiers(request, key_hash)
+        serialised = parameters.serialise(openai.request_body(request.body, target.upstream_model, request.stream))
+        input_tokens_max = _input_tokens_max(serialised, request, target)
+        return Call(
+            id=call_id,
+            started=started,
+            target=target,
+            request=request,
+            input_tokens_max=input_tokens_max,
+            serialised=serialised,
+            quote=pricing.quote(target.price, input_tokens_max),
+            price_id=target.price.id,
+        )
+
+    async def _admit(self, call: Call, key_hash: bytes) -> None:
+        least, most = _output_bounds(call.request, call.target)
+        choices, quote = call.request.choices, call.quote
+        request = Request(
+            call=call.id,
+            key_hash=key_hash,
+            base_nanos=quote.nanos(0),
+            least_nanos=max(quote.nanos(least * choices), 1),
+            most_nanos=max(quote.nanos(most * choices), 1),
+            model_id=call.target.model_id,
+            price_id=call.price_id,
+        )
+        try:
+            admission = await self._desk.admit(request)
+            if (
+                admission.code == Code.BOOT_ENDED
+            ):  # this process was taken for dead; it has a new boot by the next heartbeat
+                await self._desk.renew_boot()
+                admission = await self._desk.admit(request)
+        except Unavailable as e:
+            raise BillingUnavailable("Balances cannot be read right now. Nothing was charged; try again.") from e
+        except Refused as e:
+            log.error("admission of %s refused by the database: %s", call.generation_id, e)
+            raise BillingUnavailable("This call could not be admitted. Nothing was charged; try again.") from e
+        if not admission.is_held:
+            raise _not_admitted(admission, request, call)
+        call.admission = admission
+        affordable = quote.affordable_output_tokens(admission.amount_nanos or 0) // choices
+        call.output_tokens_max = min(max(affordable, least), most)
+
+    # ------------------------------------------------------------ the upstream
+
+    async def _open(self, call: Call) -> Response:
+        """The upstream's 200, or the error of ours that its answer amounts to. Errors before output are free."""
+        upstream = call.target.upstream
+        body = openai.with_output_bound(call.serialised, call.output_tokens_max)
+        call.opened = call.heard = time.monotonic()
+        try:
+            response = call.response = await self._client.post(upstream.base_url + openai.PATH, body, upstream.headers)
+            if response.status == 200:
+                return response
+            answer = await response.read(ANSWER_BYTES_MAX)
+        except NotReached as e:
+            log.warning("upstream %s not reached: %s", upstream.name, e)
+            error: TokenHubError = NoUpstreamAvailable("The model's vendor cannot be reached right now.")
+        except (Lost, AnswerTooLarge) as e:
+            log.warning("upstream %s lost before its answer: %r", upstream.name, e)
+            error = UpstreamError("The model's vendor broke off. Nothing was charged; try again.")
+        else:
+            log.warning("upstream %s answered %d to %s", upstream.name, response.status, call.generation_id)
+            error = openai.error_of(upstream, response.status, response.headers, answer)
+        raise await self._free(call, error, Outcome.UPSTREAM_REFUSED)
+
+    async def _pass_plain(self, call: Call, response: Response, sink: Sink) -> None:
+        try:
+            answer = await response.read(ANSWER_BYTES_MAX)
+            fields = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
+            reported = openai.usage_of(msgspec.json.decode(fields["usage"])) if "usage" in fields else None
+            if "choices" not in fields:
+                raise ValueError("no choices")
+        except Lost as e:
+            log.warning("upstream %s lost in a plain answer: %s", call.target.upstream.name, e)
+            error = UpstreamError("The model's vendor broke off. Nothing was charged; try again.")
+            raise await self._free(call, error, Outcome.UPSTREAM_LOST) from e
+        except (AnswerTooLarge, msgspec.DecodeError, ValueError) as e:
+            log.warning("upstream %s sent no completion: %s", call.target.upstream.name, e)
+            error = UpstreamError("The model's vendor sent an unreadable answer. Nothing was charged.")
+            raise await self._free(call, error, Outcome.UPSTREAM_LOST) from e
+        call.first_byte = time.monotonic()
+        usage = reported if reported is not None else _counted(call, _text_of(fields["choices"]))
+        cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=reported is None)
+        fields["id"] = msgspec.Raw(orjson.dumps(call.generation_id))
+        fields["model"] = msgspec.Raw(orjson.dumps(call.target.slug))
+        fields["usage"] = msgspec.Raw(_usage_json(usage, cost))
+        body = msgspec.json.encode(fields)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_headers(call)]
+        await sink.start(200, headers)
+        await sink.end(body)
+
+    async def _pass_stream(self, call: Call, response: Response, sink: Sink) -> None:
+        """Events pass through as they come. The last ones wait for the capture."""
+        stream = call.stream = ChatStream(
+            generation_id=call.generation_id, model=call.target.slug, include_usage=call.request.include_usage, sink=sink,
+            headers=[*STREAM_HEADERS, *_headers(call)],
+        )  # fmt: skip
+        try:
+            async for chunk in response.chunks():
+                call.heard = time.monotonic()
+                data = stream.feed(chunk)
+                if data:
+                    if not call.first_byte:
+                        call.first_byte = call.heard
+                        stream.headers = [*STREAM_HEADERS, *_headers(call)]
+                    await stream.send(data)
+                if stream.is_over:
+                    break
+        except Lost as e:
+            log.warning("upstream %s lost mid-stream: %s", call.target.upstream.name, e)
+        if not stream.is_complete:
+            error = stream.error or UpstreamError("The model's vendor broke off.")
+            return await self._break_off(call, error, Outcome.UPSTREAM_LOST)
+        usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
+        cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=stream.usage is None)
+        last = stream.usage_event(_usage_json(usage, cost)) if call.request.include_usage else b""
+        await stream.finish(last)
+        return None
+
+    # ------------------------------------------------------------ other endings
+
+    async def _stopped(self, call: Call, sink: Sink) -> None:
+        """The task was cancelled: the client hung up, the upstream fell silent, or this process is stopping."""
+        task = asyncio.current_task()
+        if sink.has_left:
+            if task is not None:
+                task.uncancel()
+            await self._hung_up(call)
+        elif call.timed_out:
+            if task is not None:
+                task.uncancel()
+            await self._break_off(call, UpstreamTimeout("The model's vendor fell silent."), Outcome.UPSTREAM_TIMEOUT)
+        else:
+            if call.stream is not None and call.stream.has_started:
+                await self._break_off(call, UpstreamError("The gateway is restarting."), Outcome.UPSTREAM_LOST)
+            else:
+                self._settle_once(call, Usage(), 503, Outcome.UPSTREAM_LOST)
+            raise asyncio.CancelledError
+
+    async def _hung_up(self, call: Call) -> None:
+        """Charged for what was received. A vendor that bills on is read on, for its count, after the client has gone."""
+        if call.is_settled:
+            return
+        if call.target.upstream.bills_after_hang_up and call.stream is not None and call.response is not None:
+            drain = asyncio.create_task(self._drain(call, call.stream, call.response))
+            self._drains.add(drain)
+            drain.add_done_callback(self._drains.discard)
+            return
+        if call.response is not None:
+            call.response.abort()
+        text = call.stream.text() if call.stream is not None else ""
+        usage = (call.stream.usage if call.stream is not None else None) or _counted(call, text)
+        self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=True)
+
+    async def _drain(self, call: Call, stream: ChatStream, response: Response) -> None:
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                async for chunk in response.chunks():
+                    stream.feed(chunk)
+                    if stream.is_over:
+                        break
+        except (TimeoutError, Lost):
+            pass
+        finally:
+            response.abort()
+            usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
+            self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=stream.usage is None)
+
+    async def _break_off(self, call: Call, error: TokenHubError, outcome: Outcome) -> None:
+        """Before output: an error, free. After it: what was passed on is charged, and the stream ends in an error event."""
+        stream = call.stream
+        if stream is None or not stream.text():
+            error = await self._free(call, error, outcome)
+            if stream is not None and stream.has_started:
+                return await stream.fail(error)
+            raise error
+        usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
+        await self._settle(call, usage, error.status, outcome, estimated=stream.usage is None)
+        return await stream.fail(error)
+
+    # ------------------------------------------------------------ settling
+
+    async def _free(self, call: Call, error: TokenHubError, outcome: Outcome) -> TokenHubError:
+        """Releases the hold; the error is then the client's to raise."""
+        await self._settle(call, Usage(), error.status, outcome)
+        return error
+
+    async def _settle(self, call: Call, usage: Usage, status: int, outcome: Outcome, *, estimated: bool = False) -> int:
+        """Commits what the call cost, and returns the nano-USD that were charged."""
+        cost = min(pricing.cost(call.target.price, usage), _held(call))
+        future = self._settle_once(call, usage, status, outcome, estimated=estimated)
+        if future is None:
+            return cost
+        try:
+            code = await future
+        except (Unavailable, Refused) as e:
+            log.error("%s is not settled: %s", call.generation_id, e)
+            raise BillingUnavailable(
+                "The answer could not be accounted for, so it cannot be given.", headers={"x-should-retry": "false"}
+            ) from e
+        if code == CLOSED_BEFORE:
+            log.error("%s was settled before: this process had been taken for dead", call.generation_id)
+        return cost
+
+    def _settle_once(
+        self, call: Call, usage: Usage, status: int, outcome: Outcome, *, estimated: bool = False
+    ) -> "asyncio.Future[int] | None":
+        """Queues the settlement; it is committed whether or not anybody waits for it."""
+        if call.is_settled or call.admission is None or call.admission.wallet_id is None:
+            return None
+        call.is_settled = True
+        now = time.monotonic()
+        cost = pricing.cost(call.target.price, usage)
+        if cost > _held(call):
+            log.error(
+                "%s cost more than was held: %d > %d nanos, model %s",
+                call.generation_id,
+                cost,
+                _held(call),
+                call.target.slug,
+            )
+        flags = (
+            STREAMED * call.request.stream
+            + SANDBOX * call.target.upstream.is_sandbox
+            + ESTIMATED * (estimated and cost > 0)
+        )
+        return self._desk.settle(
+            Settlement(
+                call=call.id,
+                wallet_id=call.admission.wallet_id,
+                cost_nanos=cost,
+                status=status,
+                outcome=outcome,
+                input_tokens=usage.input_tokens,
+                cached_input_tokens=usage.cached_input_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+                output_tokens=usage.output_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                duration_ms=int((now - call.started) * 1000),
+                first_byte_ms=int((call.first_byte - call.started) * 1000) if call.first_byte else -1,
+                flags=flags,
+                detail=_detail(call),
+            )
+        )
+
+    # ------------------------------------------------------------ the watch (called once a second by the edge)
+
+    def watch(self, now: float, keep_alive_seconds: float, timeout_seconds: float) -> list[Awaitable[None]]:
+        """Ends calls whose upstream fell silent; returns the keep-alive comments that are due."""
+        due: list[Awaitable[None]] = []
+        for call in list(self.open_calls):
+            if call.is_settled:
+                continue
+            if now - call.heard > timeout_seconds and not call.timed_out:
+                call.timed_out = True
+                if call.task is not None:
+                    call.task.cancel()
+            elif call.stream is not None and now - call.stream.wrote > keep_alive_seconds:
+                due.append(call.stream.keep_alive())
+        return due
+
+    def checkpoint(self) -> None:
+        """Tells the ledger what open streams have cost so far: the most that ``kill -9`` of this process can lose is one interval."""
+        for call in self.open_calls:
+            if call.stream is None or call.is_settled:
+                continue
+            output_tokens = call.stream.tokens_so_far()
+            if not output_tokens:
+                continue
+            usage = Usage(input_tokens=call.input_tokens(), output_tokens=output_tokens)
+            cost = min(pricing.cost(call.target.price, usage), _held(call))
+            if cost > call.checkpointed_nanos:
+                call.checkpointed_nanos = cost
+                self._desk.checkpoint(Checkpoint(call.id, cost, usage.input_tokens, usage.output_tokens))
+
+    async def close(self) -> None:
+        if self._drains:
+            await asyncio.wait(self._drains)
+
+
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def _held(call: Call) -> int:
+    return (call.admission.amount_nanos if call.admission else None) or 0
+
+
+def _input_tokens_max(serialised: bytes, request: ChatRequest, target: Target) -> int:
+    """An upper bound of the prompt's tokens: its UTF-8 bytes plus the maximum of each image; no vendor takes more than the window."""
+    bound = parameters.text_bytes(serialised, request) + TEMPLATE_TOKENS
+    bound += request.image_count * target.upstream.image_tokens_max
+    if "tools" in request.body:
+        bound += TOOLS_TEMPLATE_TOKENS
+    return min(bound, target.context_window) if target.context_window else bound
+
+
+def _output_bounds(request: ChatRequest, target: Target) -> tuple[int, int]:
+    """Least and most output tokens per choice. Equal where the caller named the bound (cut to what the model can do)."""
+    cap = target.max_output_tokens or OUTPUT_TOKENS_UNKNOWN_CAP
+    if request.max_tokens is not None:
+        if request.max_tokens > cap:
+            request.adjusted.append("max_tokens")
+        bound = min(request.max_tokens, cap)
+        return bound, bound
+    most = min(cap, OUTPUT_TOKENS_DEFAULT)
+    return min(OUTPUT_TOKENS_LEAST, most), most
+
+
+def _not_admitted(admission: Admission, request: Request, call: Call) -> TokenHubError:
+    free, held = admission.free_nanos or 0, admission.held_nanos or 0
+    match admission.code:
+        case Code.UNKNOWN_KEY | Code.REVOKED | Code.EXPIRED:
+            return InvalidApiKey()
+        case Code.FROZEN:
+            return AccountFrozen("This account is frozen because of a disputed payment. Contact support.")
+        case Code.RATE_LIMITED:
+            return RateLimitExceeded("This key's request rate is used up.")
+        case Code.KEY_LIMIT | Code.INSUFFICIENT_CREDITS:
+            source = "key" if admission.code == Code.KEY_LIMIT else "balance"
+            affordable = max(call.quote.affordable_output_tokens(free) // call.request.choices, 0)
+            what = "This key's spending limit leaves" if source == "key" else "The balance has"
+            return InsufficientCredits(
+                f"{what} ${usd_string(free)} available; this call may cost up to ${usd_string(request.least_nanos)}."
+                " Lower `max_tokens`, wait for running calls, or top up.",
+                available=usd_string(free),
+                required=usd_string(request.least_nanos),
+                held=usd_string(held),
+                limit_source=source,
+                affordable_max_tokens=affordable,
+                top_up_url=f"{settings.PUBLIC_URL}/billing",
+            )
+    return BillingUnavailable("This call could not be admitted. Nothing was charged; try again.")
+
+
+def _counted(call: Call, text: str) -> Usage:
+    return Usage(input_tokens=call.input_tokens(), output_tokens=tokens.count(text) if text else 0)
+
+
+def _text_of(choices: msgspec.Raw) -> str:
+    """What a plain answer said, for counting."""
+    parts: list[str] = []
+    for choice in msgspec.json.decode(choices):
+        message = choice.get("message") or {}
+        parts += [message.get("content") or "", message.get("reasoning_content") or ""]
+        for tool_call in message.get("tool_calls") or ():
+            function = tool_call.get("function") or {}
+            parts += [function.get("name") or "", function.get("arguments") or ""]
+    return "".join(parts)
+
+
+def _usage_json(usage: Usage, cost_nanos: int) -> bytes:
+    """OpenAI's usage object plus ``cost``, the charge in USD to the last digit."""
+    return (
+        b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+        b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":0},'
+        b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
+        b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0},"cost":%b}'
+    ) % (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.input_tokens + usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+        usd_number(cost_nanos),
+    )
+
+
+def _headers(call: Call) -> list[tuple[bytes, bytes]]:
+    """``server-timing`` tells our own milliseconds apart from the upstream's."""
+    upstream_seconds = (call.first_byte - call.opened) if call.first_byte else 0.0
+    own_seconds = time.monotonic() - call.started - upstream_seconds
+    headers = [
+        (b"server-timing", b"tokenhub;dur=%.1f, upstream;dur=%.1f" % (own_seconds * 1000, upstream_seconds * 1000))
+    ]
+    if call.request.adjusted:
+        headers.append((b"x-tokenhub-adjusted", ", ".join(call.request.adjusted).encode()))
+    return headers
+
+
+def _detail(call: Call) -> bytes | None:
+    """What the receipt shows beyond the counts; most calls have nothing to tell."""
+    detail: dict[str, object] = {}
+    if call.request.max_tokens is None:
+        detail["max_tokens_chosen"] = call.output_tokens_max
+    if call.request.adjusted:
+        detail["adjusted"] = call.request.adjusted
+    return orjson.dumps(detail) if detail else None

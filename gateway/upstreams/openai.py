@@ -1,0 +1,111 @@
+"""OpenAI's chat completions, as spoken to OpenAI itself and to the sandbox.
+
+Wire facts: developers.openai.com/api/reference/chat. Cached, cache-written and audio tokens lie inside ``prompt_tokens``,
+reasoning inside ``completion_tokens``.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from billing.meters import Usage, clamp
+from gateway.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    NoUpstreamAvailable,
+    RateLimitExceeded,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from gateway.upstreams.registry import Upstream
+from tokenhub.errors import TokenHubError
+
+PATH = "/chat/completions"
+RETRY_AFTER_SECONDS_MAX = 120
+
+
+def request_body(body: dict[str, Any], upstream_model: str, stream: bool) -> dict[str, Any]:
+    """What goes out, still without the output bound (it is known only once the call is admitted)."""
+    out = {"model": upstream_model, **body}
+    if stream:
+        out |= {"stream": True, "stream_options": {"include_usage": True}}
+    return out
+
+
+def with_output_bound(serialised: bytes, output_tokens: int) -> bytes:
+    """``max_tokens`` is deprecated, and refused by reasoning models; ``max_completion_tokens`` works everywhere."""
+    return b'%s,"max_completion_tokens":%d}' % (serialised[:-1], output_tokens)
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """The vendor's counts; None if there are none (then they are counted here). A reported zero is a zero."""
+    if not isinstance(usage, dict) or "prompt_tokens" not in usage:
+        return None
+    prompt = usage.get("prompt_tokens_details")
+    completion = usage.get("completion_tokens_details")
+    prompt = prompt if isinstance(prompt, dict) else {}
+    completion = completion if isinstance(completion, dict) else {}
+    input_tokens, output_tokens = clamp(usage["prompt_tokens"]), clamp(usage.get("completion_tokens"))
+    cached = min(clamp(prompt.get("cached_tokens")), input_tokens)
+    return Usage(
+        input_tokens=input_tokens,
+        cached_input_tokens=cached,
+        cache_write_tokens=min(clamp(prompt.get("cache_write_tokens")), input_tokens - cached),
+        output_tokens=output_tokens,
+        reasoning_tokens=min(clamp(completion.get("reasoning_tokens")), output_tokens),
+    )
+
+
+def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+    """An upstream's refusal in our words. 401, 402, 403 and 404 mean our key or our catalogue, never the client's."""
+    vendor = _vendor_error(body)
+    message = _clean(str(vendor.get("message") or ""), upstream)
+    if status in (400, 413, 422):
+        if vendor.get("code") == "context_length_exceeded":
+            return ContextLengthExceeded(
+                message or "The prompt is longer than the model's context window.", param="messages"
+            )
+        param = vendor.get("param")
+        return InvalidRequest(
+            message or "The model refused this request.", param=param if isinstance(param, str) else None
+        )
+    if status == 429:
+        return RateLimitExceeded(
+            "The model's vendor is busy. Try again in a moment.",
+            headers={"retry-after": str(retry_after_seconds(headers))},
+        )
+    if status in (408, 504):
+        return UpstreamTimeout("The model's vendor took too long.")
+    if status in (401, 402, 403, 404):
+        return NoUpstreamAvailable("This model cannot be reached right now. The operator has been told.")
+    return UpstreamError(
+        "The model's vendor failed. Nothing was charged; try again.", retry_after_seconds=retry_after_seconds(headers)
+    )
+
+
+def retry_after_seconds(headers: Any, default: int = 1) -> int:
+    """SDKs stop retrying altogether when told to wait longer than two minutes."""
+    value = headers.get("retry-after") or ""
+    return min(max(int(value), 1), RETRY_AFTER_SECONDS_MAX) if value.isascii() and value.isdigit() else default
+
+
+def _vendor_error(body: bytes) -> dict[str, Any]:
+    try:
+        error = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    error = error.get("error") if isinstance(error, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+_SECRETS = re.compile(
+    r"(?:sk|rk|pk|org|proj|acct|req|key)[-_][\w\-*]{4,}|Bearer\s+\S+|https?://\S+|[\w.+-]+@[\w.-]+", re.IGNORECASE
+)
+
+
+def _clean(message: str, upstream: Upstream) -> str:
+    """A vendor's words without keys, hosts, account names and request ids."""
+    for _, secret in upstream.headers:
+        message = message.replace(secret.removeprefix("Bearer "), "…")
+    return _SECRETS.sub("…", message)[:500]
