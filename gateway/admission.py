@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connection as django_connection
+from psycopg import pq
 
 from billing.group_commit import (
     Connection,
@@ -111,6 +112,9 @@ class Checkpoint(NamedTuple):
 _SQL = {
     b"admit": b"SELECT codes, wallets, free, held, amounts FROM admit($1, $2, $3, $4, $5, $6, $7, $8)",
     b"settle": b"SELECT settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    b"both": b"SELECT settled, codes, wallets, free, held, amounts FROM settle_and_admit("
+    + b", ".join(b"$%d" % i for i in range(1, 23))
+    + b")",
     b"extend": b"SELECT extend_holds($1, $2, $3)",
     b"checkpoint": b"SELECT checkpoint_holds($1, $2, $3, $4)",
 }
@@ -129,6 +133,15 @@ def _settle_params(settlements: list[Settlement]) -> list[bytes]:
     return [uuid_array(call), int8_array(wallet), int8_array(cost), *map(int4_array, counts), text_array(detail)]
 
 
+def _settled(result: pq.abc.PGresult, count: int) -> Iterable[int | None]:
+    return unpack_ints(result.get_value(0, 0), "i") or (SETTLED,) * count
+
+
+def _admitted(result: pq.abc.PGresult, first_column: int) -> Iterable[Admission]:
+    columns = [unpack_ints(result.get_value(0, first_column + i), "i" if i == 0 else "q") or () for i in range(5)]
+    return [Admission(*row) for row in zip(*columns, strict=True)]
+
+
 class Desk:
     """One process's access to the ledger. Every verb returns a future; a cancelled admit gives its hold back by itself."""
 
@@ -143,14 +156,17 @@ class Desk:
             return Connection(self._conninfo, {name: _SQL[name]})
 
         await self._start_boot()
-        self.admits = Lane(
-            self._admit, lambda: connect(b"admit"), retry_seconds=ADMIT_RETRY_SECONDS, on_orphan=self._give_back
+        self.calls = Lane(
+            self._work,
+            lambda: Connection(self._conninfo, {name: _SQL[name] for name in (b"admit", b"settle", b"both")}),
+            retry_seconds=lambda item: SETTLE_RETRY_SECONDS if isinstance(item, Settlement) else ADMIT_RETRY_SECONDS,
+            must_happen=lambda item: isinstance(item, Settlement),
+            on_orphan=self._give_back,
         )
-        self.settles = Lane(
-            self._settle, lambda: connect(b"settle"), retry_seconds=SETTLE_RETRY_SECONDS, keeps_cancelled=True
+        self.extends = Lane(self._extend, lambda: connect(b"extend"), retry_seconds=lambda _: ADMIT_RETRY_SECONDS)
+        self.checkpoints = Lane(
+            self._checkpoint, lambda: connect(b"checkpoint"), retry_seconds=lambda _: ADMIT_RETRY_SECONDS
         )
-        self.extends = Lane(self._extend, lambda: connect(b"extend"), retry_seconds=ADMIT_RETRY_SECONDS)
-        self.checkpoints = Lane(self._checkpoint, lambda: connect(b"checkpoint"), retry_seconds=ADMIT_RETRY_SECONDS)
         self._heart = asyncio.create_task(self._beat())
 
     async def close(self) -> None:
@@ -165,15 +181,15 @@ class Desk:
             log.warning("boot not ended: %s", e)
 
     def _lanes(self) -> tuple[Lane, ...]:
-        return self.admits, self.settles, self.extends, self.checkpoints
+        return self.calls, self.extends, self.checkpoints
 
     # ------------------------------------------------------------ verbs
 
     def admit(self, request: Request) -> "asyncio.Future[Admission]":
-        return self.admits.put(request)
+        return self.calls.put(request)
 
     def settle(self, settlement: Settlement) -> "asyncio.Future[int]":
-        return self.settles.put(settlement)
+        return self.calls.put(settlement)
 
     def extend(self, call: bytes, wallet_id: int, total_nanos: int) -> "asyncio.Future[int]":
         """Grows an open hold to a new total. 0 grown · 1 closed · 2 unknown · 7 key limit · 8 insufficient credits."""
@@ -182,21 +198,36 @@ class Desk:
     def checkpoint(self, checkpoint: Checkpoint) -> "asyncio.Future[None]":
         return self.checkpoints.put(checkpoint)
 
-    def _give_back(self, request: Request, admission: Admission) -> None:
+    def _give_back(self, item: "Request | Settlement", result: "Admission | int") -> None:
         """The caller left before it knew of its hold."""
-        if admission.is_held and admission.wallet_id is not None:
-            self.settle(Settlement(request.call, admission.wallet_id, 0, 499, 7))
+        if (
+            isinstance(item, Request)
+            and isinstance(result, Admission)
+            and result.is_held
+            and result.wallet_id is not None
+        ):
+            self.settle(Settlement(item.call, result.wallet_id, 0, 499, 7))
 
     # ------------------------------------------------------------ batches
 
-    async def _admit(self, connection: Connection, requests: list[Request]) -> Iterable[Admission]:
-        result = await connection.run(b"admit", _admit_params(self.boot, requests))
-        columns = [unpack_ints(result.get_value(0, i), "i" if i == 0 else "q") or () for i in range(5)]
-        return [Admission(*row) for row in zip(*columns, strict=True)]
-
-    async def _settle(self, connection: Connection, settlements: list[Settlement]) -> Iterable[int | None]:
-        result = await connection.run(b"settle", _settle_params(settlements))
-        return unpack_ints(result.get_value(0, 0), "i") or (SETTLED,) * len(settlements)
+    async def _work(
+        self, connection: Connection, items: "list[Request | Settlement]"
+    ) -> "Iterable[Admission | int | None]":
+        """Calls that end and calls that begin in one transaction; either kind alone where there is nothing of the other."""
+        requests = [item for item in items if isinstance(item, Request)]
+        settlements = [item for item in items if isinstance(item, Settlement)]
+        settled: Iterable[int | None] = ()
+        admitted: Iterable[Admission] = ()
+        if not requests:
+            result = await connection.run(b"settle", _settle_params(settlements))
+            settled = _settled(result, len(settlements))
+        elif not settlements:
+            admitted = _admitted(await connection.run(b"admit", _admit_params(self.boot, requests)), 0)
+        else:
+            result = await connection.run(b"both", [*_settle_params(settlements), *_admit_params(self.boot, requests)])
+            settled, admitted = _settled(result, len(settlements)), _admitted(result, 1)
+        endings, beginnings = iter(settled), iter(admitted)
+        return [next(beginnings) if isinstance(item, Request) else next(endings) for item in items]
 
     async def _extend(self, connection: Connection, rows: list[tuple[bytes, int, int]]) -> Iterable[int | None]:
         call, wallet, total = zip(*rows, strict=True)

@@ -123,7 +123,9 @@ async def double(connection: Connection, items: list[int]) -> Iterable[int | Non
 
 
 def lane(**options: Any) -> Lane:
-    return Lane(double, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), **{"retry_seconds": 2.0, **options})
+    return Lane(
+        double, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), **{"retry_seconds": lambda _: 2.0, **options}
+    )
 
 
 async def test_what_queues_during_a_commit_is_the_next_batch() -> None:
@@ -162,7 +164,7 @@ async def test_a_bug_in_a_verb_fails_its_callers_and_the_lane_goes_on() -> None:
             raise KeyError("a bug")
         return await double(connection, items)
 
-    failing = Lane(broken_once, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), retry_seconds=2.0)
+    failing = Lane(broken_once, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), retry_seconds=lambda _: 2.0)
     unlucky = failing.put(13)
     task = failing._task
     assert task is not None
@@ -191,7 +193,7 @@ async def test_what_must_happen_stays_queued_after_its_caller_was_told_that_the_
 
     told: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
     doubling = Lane(
-        double, lambda: Away(os.environ["DATABASE_URL"], _ECHO), retry_seconds=0.0, keeps_cancelled=True,
+        double, lambda: Away(os.environ["DATABASE_URL"], _ECHO), retry_seconds=lambda _: 0.0, must_happen=lambda _: True,
         on_orphan=lambda item, result: told.put_nowait((item, result)),
     )  # fmt: skip
     with pytest.raises(Unavailable, match="down"):
@@ -208,7 +210,7 @@ async def test_an_item_that_never_left_is_dropped_where_nothing_forces_it() -> N
 
     told: list[Any] = []
     doubling = Lane(
-        double, lambda: Away(os.environ["DATABASE_URL"], _ECHO), retry_seconds=0.0,
+        double, lambda: Away(os.environ["DATABASE_URL"], _ECHO), retry_seconds=lambda _: 0.0,
         on_orphan=lambda item, result: told.append(item),
     )  # fmt: skip
     with pytest.raises(Unavailable):
@@ -233,7 +235,7 @@ async def test_an_item_whose_fate_is_unknown_is_asked_about_until_the_server_ans
         return results
 
     doubling = Lane(
-        committed_but_not_said, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), retry_seconds=-1.0,
+        committed_but_not_said, lambda: Connection(os.environ["DATABASE_URL"], _ECHO), retry_seconds=lambda _: -1.0,
         on_orphan=lambda item, result: told.append((item, result)),
     )  # fmt: skip
     with pytest.raises(Unavailable, match="lost"):
@@ -246,7 +248,10 @@ async def test_an_item_whose_fate_is_unknown_is_asked_about_until_the_server_ans
 
 async def test_draining_ends_even_if_the_database_stays_away() -> None:
     doubling = Lane(
-        double, lambda: Unreachable(os.environ["DATABASE_URL"], _ECHO), retry_seconds=0.0, keeps_cancelled=True
+        double,
+        lambda: Unreachable(os.environ["DATABASE_URL"], _ECHO),
+        retry_seconds=lambda _: 0.0,
+        must_happen=lambda _: True,
     )
     item = doubling.put(1)
     async with asyncio.timeout(10):

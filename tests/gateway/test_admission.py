@@ -104,7 +104,7 @@ async def test_each_refusal_says_why_and_stops_nobody_else_in_its_batch(app_db: 
     ]
     async with open_desk() as desk:
         admissions = await asyncio.gather(*(desk.admit(request) for request, _ in requests))
-        assert desk.admits.batches == 1
+        assert desk.calls.batches == 1
     assert [it.code for it in admissions] == [code for _, code in requests]
     assert admissions[8].free_nanos == 2  # what the key has left
     assert_books_are_clean(app_db)
@@ -199,7 +199,7 @@ async def test_flexible_holds_that_do_not_fit_together_each_take_a_quarter_of_th
     customer = new_customer(1000)
     async with open_desk() as desk:
         admissions = await asyncio.gather(*(desk.admit(ask(customer, 10_000, least=1)) for _ in range(5)))
-        assert desk.admits.batches == 1
+        assert desk.calls.batches == 1
     assert [it.amount_nanos for it in admissions] == [250, 187, 140, 105, 79]
     assert balance(customer) == (1000, 761)
     assert_books_are_clean(app_db)
@@ -236,14 +236,14 @@ async def test_a_poisoned_row_fails_alone(app_db: psycopg.Connection, poison: An
         admissions = await asyncio.gather(*(desk.admit(it) for it in requests), return_exceptions=True)
         assert isinstance(admissions[41], Refused)
         assert [getattr(it, "code", None) for it in admissions].count(Code.HELD) == 63
-        assert 1 <= desk.admits.bisected <= 6
+        assert 1 <= desk.calls.bisected <= 6
 
         settlements = [end(it.call, wallet_id, poison if number == 17 else 10) for number, it in enumerate(requests)]
         results = await asyncio.gather(*(desk.settle(it) for it in settlements), return_exceptions=True)
         assert isinstance(results[17], Refused)
         assert results[41] == NO_SUCH_HOLD
         assert results.count(SETTLED) == 62
-        assert 1 <= desk.settles.bisected <= 6
+        assert 1 <= desk.calls.bisected <= 12
         # the poisoned call is not lost: its hold is still open
         assert await desk.settle(end(requests[17].call, wallet_id, 10)) == SETTLED
     assert balance(customer) == (370, 0)
@@ -344,8 +344,8 @@ async def test_an_admission_cancelled_in_flight_gives_its_hold_back(app_db: psyc
         waiting = desk.admit(request)
         await asyncio.sleep(0)  # the batch has left
         waiting.cancel()
-        await desk.admits.drain()
-        await desk.settles.drain()
+        await desk.calls.drain()
+        await desk.calls.drain()
     assert hold_state(app_db, request.call) == ("released", None)
     assert balance(customer) == (100, 0)
     assert_books_are_clean(app_db)
@@ -360,8 +360,8 @@ async def test_a_retried_admission_that_is_cancelled_gives_its_hold_back(app_db:
         again = desk.admit(request)
         await asyncio.sleep(0)
         again.cancel()
-        await desk.admits.drain()
-        await desk.settles.drain()
+        await desk.calls.drain()
+        await desk.calls.drain()
     assert hold_state(app_db, request.call) == ("released", None)
     assert_books_are_clean(app_db)
 
@@ -375,7 +375,7 @@ async def test_an_admission_cancelled_in_the_queue_takes_nothing(app_db: psycopg
         waiting = desk.admit(queued)
         waiting.cancel()
         assert (await in_flight).code == Code.HELD
-        await desk.admits.drain()
+        await desk.calls.drain()
     assert hold_state(app_db, queued.call) is None
 
 
@@ -385,7 +385,7 @@ async def test_a_settlement_happens_even_if_nobody_waits_for_it(app_db: psycopg.
     async with open_desk() as desk:
         admission = await desk.admit(request)
         desk.settle(end(request.call, admission.wallet_id, 30)).cancel()
-        await desk.settles.drain()
+        await desk.calls.drain()
     assert hold_state(app_db, request.call) == ("captured", 30)
 
 

@@ -102,7 +102,7 @@ class Story:
 
 
 async def _until_idle(desk: Desk) -> None:
-    for lane in (desk.admits, desk.settles):
+    for lane in (desk.calls,):
         async with asyncio.timeout(60):
             await lane.drain()
 
