@@ -14,13 +14,13 @@ import orjson
 from django.conf import settings
 
 from accounts import keys
-from gateway import limits, parameters
+from gateway import faces, limits
 from gateway.admission import Desk
 from gateway.errors import InvalidApiKey, InvalidJson, MethodNotAllowed, RequestTooLarge, UnsupportedMediaType
 from gateway.relay import Relay
 from gateway.routing import Directory
 from gateway.upstreams.client import Client
-from tokenhub.errors import TokenHubError, envelope
+from tokenhub.errors import TokenHubError
 from tokenhub.ids import generation_id, new_uuid7
 
 log = logging.getLogger("tokenhub.gateway")
@@ -30,7 +30,13 @@ type Receive = Callable[[], Awaitable[dict[str, Any]]]
 type Send = Callable[[dict[str, Any]], Awaitable[None]]
 type Headers = list[tuple[bytes, bytes]]
 
-PATHS = frozenset({"/api/v1/chat/completions", "/v1/chat/completions"})
+#: relays, and the dialect that each speaks
+FACES: dict[str, faces.Face] = {
+    "/chat/completions": faces.CHAT,
+    "/messages": faces.MESSAGES,
+    "/responses": faces.RESPONSES,
+}
+PATHS: dict[str, faces.Face] = {base + path: face for base in ("/api/v1", "/v1") for path, face in FACES.items()}
 
 REFRESH_SECONDS = 5.0
 
@@ -51,6 +57,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self.started = time.monotonic()
+        self.face = PATHS[scope["path"]]
         self.id = new_uuid7()
         self.generation_id = generation_id(self.id)
         self.headers: dict[bytes, bytes] = {}
@@ -125,7 +132,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def fail(self, error: TokenHubError) -> None:
-        body = orjson.dumps(envelope(error, self.generation_id))
+        body = orjson.dumps(self.face.error_body(error, self.generation_id))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         headers += [(name.encode(), value.encode()) for name, value in error.headers.items()]
         if not self._body_read:
@@ -180,12 +187,12 @@ class Gateway:
             raise MethodNotAllowed("Use POST.", headers={"allow": "POST, OPTIONS"})
         key_hash = key_hash_of(exchange)
         _check_content(exchange)
-        request = parameters.chat_request(_json(await exchange.body()))
+        request = exchange.face.read(_json(await exchange.body()))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an ASGI app runs in a task
         watch = asyncio.create_task(exchange.watch_hang_up(task))
         try:
-            await self.relay.chat(exchange.id, exchange.started, key_hash, request, exchange)
+            await self.relay.answer(exchange.id, exchange.started, key_hash, exchange.face, request, exchange)
         finally:
             watch.cancel()
 

@@ -20,8 +20,8 @@ from gateway.errors import InvalidJson, InvalidRequest, UnknownParameter, Unsupp
 OUTPUT_TOKENS_ASKED_MAX = 10_000_000
 CHOICES_MAX = 128
 MESSAGES_MAX = 10_000
-TOOLS_MAX = 128
-STOPS_MAX = 4
+TOOLS_MAX = 512
+STOPS_MAX = 16
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -52,8 +52,15 @@ class ChatRequest:
     choices: int = 1
     max_tokens: int | None = None
     image_count: int = 0
-    #: characters of data URLs in ``body``: counted as images, not as text
-    image_chars: int = 0
+    #: characters of data URLs in ``body``: counted as images and pages, not as text
+    data_chars: int = 0
+    file_count: int = 0
+    file_bytes: int = 0
+    #: something in the messages or tools that only some upstreams have a word for
+    has_extras: bool = False
+    #: the client's own body where it spoke another dialect
+    original: dict[str, Any] | None = None
+    is_native_messages: bool = False  # ``original`` is Anthropic Messages: it can pass through to Anthropic
     adjusted: list[str] = field(default_factory=list)
 
 
@@ -114,6 +121,8 @@ def fit(request: ChatRequest, supports: dict[str, Any], input_modalities: tuple[
         raise UnsupportedParameter(f"This model does not offer `{kind}` answers.", param="response_format")
     if request.image_count and "image" not in input_modalities:
         raise UnsupportedParameter("This model does not take images.", param="messages")
+    if request.file_count and "file" not in input_modalities:
+        raise UnsupportedParameter("This model does not take files.", param="messages")
 
 
 def scope_identifiers(request: ChatRequest, key_hash: bytes) -> None:
@@ -258,16 +267,18 @@ def _tools(request: ChatRequest, name: str, value: Any) -> None:
         if (
             not isinstance(function, dict)
             or not isinstance(function.get("name"), str)
-            or not 0 < len(function["name"]) <= 64
+            or not 0 < len(function["name"]) <= 128
         ):
             raise InvalidRequest(
-                f"`{where}.function.name` is required, at most 64 characters.", param=f"{where}.function.name"
+                f"`{where}.function.name` is required, at most 128 characters.", param=f"{where}.function.name"
             )
         if not isinstance(function.get("parameters") or {}, dict):
             raise InvalidRequest(
                 f"`{where}.function.parameters` must be a JSON schema.", param=f"{where}.function.parameters"
             )
-        _only(tool, {"type", "function"}, where)
+        _only(tool, {"type", "function", "cache_control"}, where)
+        if "cache_control" in tool:
+            _cache_control(tool["cache_control"], f"{where}.cache_control", request)
         _only(function, {"name", "description", "parameters", "strict"}, f"{where}.function")
     if value:
         request.body[name] = value
@@ -320,8 +331,10 @@ SUPPORTED = tuple(sorted({*_FIELDS, "messages", "model"}))
 # ---------------------------------------------------------------- messages
 
 _MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id", "refusal"}
+#: reasoning of earlier turns: some upstreams need it back, the others are not sent it
+_REASONING_KEYS = {"reasoning_content": str, "reasoning_details": list}
 #: what SDKs echo from an earlier answer; the vendors take none of it back
-_ECHOED_KEYS = {"annotations", "reasoning", "reasoning_content", "reasoning_details"}
+_ECHOED_KEYS = {"annotations", "reasoning"}
 
 
 def _messages(value: Any, request: ChatRequest) -> list[dict[str, Any]]:
@@ -337,7 +350,11 @@ def _message(message: Any, where: str, request: ChatRequest) -> dict[str, Any]:
     for key, value in message.items():
         if value is None or key in _ECHOED_KEYS:
             continue
-        if key not in _MESSAGE_KEYS:
+        if key in _REASONING_KEYS:
+            if not isinstance(value, _REASONING_KEYS[key]):
+                raise InvalidRequest(f"`{where}.{key}` is not what an answer holds.", param=f"{where}.{key}")
+            request.has_extras = True
+        elif key not in _MESSAGE_KEYS:
             raise UnknownParameter(f"Unknown parameter: `{where}.{key}`.", param=f"{where}.{key}")
         checked[key] = value
     content = checked.get("content")
@@ -381,12 +398,47 @@ def _part(part: Any, where: str, request: ChatRequest) -> dict[str, Any]:
     if kind in ("text", "refusal"):
         if not isinstance(part.get(kind), str):
             raise InvalidRequest(f"`{where}.{kind}` must be a string.", param=f"{where}.{kind}")
-        return {"type": kind, kind: part[kind]}
-    if kind == "image_url":
-        return _image(part, where, request)
-    if kind in ("input_audio", "file", "video_url"):
-        raise UnsupportedParameter(f"`{where}.type`: this model's route takes text and images.", param=f"{where}.type")
-    raise InvalidRequest(f"`{where}.type` must be text or image_url.", param=f"{where}.type")
+        checked = {"type": kind, kind: part[kind]}
+    elif kind == "image_url":
+        checked = _image(part, where, request)
+    elif kind == "file":
+        checked = _file(part, where, request)
+    elif kind in ("input_audio", "video_url"):
+        raise UnsupportedParameter(f"`{where}.type`: send text, images or files.", param=f"{where}.type")
+    else:
+        raise InvalidRequest(f"`{where}.type` must be text, image_url or file.", param=f"{where}.type")
+    if part.get("cache_control") is not None:
+        checked["cache_control"] = _cache_control(part["cache_control"], f"{where}.cache_control", request)
+    return checked
+
+
+def _cache_control(value: Any, where: str, request: ChatRequest) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.get("type") != "ephemeral" or value.get("ttl", "5m") not in ("5m", "1h"):
+        raise InvalidRequest(f"`{where}` must be ephemeral, with a ttl of 5m or 1h.", param=where)
+    _only(value, {"type", "ttl"}, where)
+    request.has_extras = True
+    return value
+
+
+def _file(part: dict[str, Any], where: str, request: ChatRequest) -> dict[str, Any]:
+    """A document sent along. Files kept at the vendor belong to the account that all customers share."""
+    file = part.get("file")
+    if not isinstance(file, dict):
+        raise InvalidRequest(f"`{where}.file` is required.", param=f"{where}.file")
+    for name, why in (("file_id", "files are not kept here"), ("file_url", "its pages cannot be counted beforehand")):
+        if file.get(name) is not None:
+            raise UnsupportedParameter(f"`{where}.file.{name}`: {why}; send `file_data`.", param=f"{where}.file.{name}")
+    data = file.get("file_data")
+    if not isinstance(data, str) or not data.startswith("data:application/pdf;base64,"):
+        raise InvalidRequest(f"`{where}.file.file_data` must be a PDF as a data URL.", param=f"{where}.file.file_data")
+    if not isinstance(file.get("filename", ""), str):
+        raise InvalidRequest(f"`{where}.file.filename` must be a string.", param=f"{where}.file.filename")
+    _only(file, {"filename", "file_data", "file_id", "file_url"}, f"{where}.file")
+    request.data_chars += len(data)
+    request.file_bytes += len(data) * 3 // 4
+    request.file_count += 1
+    request.has_extras = True
+    return {"type": "file", "file": {key: value for key, value in file.items() if value is not None}}
 
 
 def _image(part: dict[str, Any], where: str, request: ChatRequest) -> dict[str, Any]:
@@ -402,7 +454,7 @@ def _image(part: dict[str, Any], where: str, request: ChatRequest) -> dict[str, 
     if url.startswith("data:"):
         if not url.startswith(("data:image/png;", "data:image/jpeg;", "data:image/gif;", "data:image/webp;")):
             raise UrlNotAllowed("A data URL must hold a png, jpeg, gif or webp image.", param=f"{where}.image_url.url")
-        request.image_chars += len(url)
+        request.data_chars += len(url)
     else:
         check_public_url(url, f"{where}.image_url.url")
     request.image_count += 1
@@ -430,7 +482,7 @@ def check_public_url(url: str, where: str) -> None:
 
 def text_bytes(serialised: bytes, request: ChatRequest) -> int:
     """Bytes that can become prompt tokens: a byte-level tokenizer never makes more tokens than bytes."""
-    return len(serialised) - request.image_chars
+    return len(serialised) - request.data_chars
 
 
 def serialise(body: dict[str, Any]) -> bytes:

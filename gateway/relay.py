@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import orjson
@@ -19,7 +18,8 @@ from billing import pricing
 from billing.group_commit import Refused, Unavailable
 from billing.meters import Usage
 from billing.pricing import Quote
-from gateway import parameters, tokens
+from gateway import faces, parameters, tokens
+from gateway.adapters import ADAPTERS, Adapter
 from gateway.admission import (
     CLOSED_BEFORE,
     ESTIMATED,
@@ -42,16 +42,18 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from gateway.faces import Face
 from gateway.limits import ANSWER_BYTES_MAX, DRAIN_SECONDS
 from gateway.models import Outcome
 from gateway.parameters import ChatRequest
+from gateway.plain import PlainAnswer
 from gateway.routing import Directory, Target
-from gateway.stream import ChatStream
+from gateway.stream import AnswerStream, ChatStream, NativeMessagesStream, Sink, TranslatedStream
 from gateway.upstreams import openai
 from gateway.upstreams.client import AnswerTooLarge, Client, Lost, NotReached, Response
 from tokenhub.errors import TokenHubError
 from tokenhub.ids import generation_id
-from tokenhub.money import usd_number, usd_string
+from tokenhub.money import usd_string
 
 log = logging.getLogger("tokenhub.relay")
 
@@ -66,16 +68,6 @@ TEMPLATE_TOKENS = 64
 TOOLS_TEMPLATE_TOKENS = 1_024
 
 
-class Sink(Protocol):
-    """Where an answer goes. ``has_left`` is True once the client hung up; then the relaying task is cancelled."""
-
-    has_left: bool
-
-    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None: ...
-    async def write(self, data: bytes) -> None: ...
-    async def end(self, data: bytes) -> None: ...
-
-
 @dataclass(slots=True, eq=False)
 class Call:
     """One call on its way through. Times are ``time.monotonic`` seconds."""
@@ -85,7 +77,9 @@ class Call:
     target: Target
     request: ChatRequest
     input_tokens_max: int
-    serialised: bytes
+    face: Face
+    adapter: Adapter
+    serialised: bytes | None  # the body for an OpenAI-shaped upstream, still without the output bound
     quote: Quote
     price_id: int
     admission: Admission | None = None
@@ -93,7 +87,7 @@ class Call:
     opened: float = 0.0
     first_byte: float = 0.0
     response: Response | None = None
-    stream: ChatStream | None = None
+    stream: AnswerStream | None = None
     is_settled: bool = False
     timed_out: bool = False
     task: asyncio.Task[None] | None = None
@@ -125,8 +119,10 @@ class Relay:
 
     # ------------------------------------------------------------ the story
 
-    async def chat(self, call_id: bytes, started: float, key_hash: bytes, request: ChatRequest, sink: Sink) -> None:
-        call = self._prepare(call_id, started, key_hash, request)
+    async def answer(
+        self, call_id: bytes, started: float, key_hash: bytes, face: Face, request: ChatRequest, sink: Sink
+    ) -> None:
+        call = self._prepare(call_id, started, key_hash, face, request)
         await self._admit(call, key_hash)
         call.task = asyncio.current_task()
         self.open_calls.add(call)
@@ -152,11 +148,18 @@ class Relay:
 
     # ------------------------------------------------------------ before any money moves
 
-    def _prepare(self, call_id: bytes, started: float, key_hash: bytes, request: ChatRequest) -> Call:
+    def _prepare(self, call_id: bytes, started: float, key_hash: bytes, face: Face, request: ChatRequest) -> Call:
         target = self._directory.find(request.model)
         parameters.fit(request, target.supports, target.input_modalities)
         parameters.scope_identifiers(request, key_hash)
-        serialised = parameters.serialise(openai.request_body(request.body, target.upstream_model, request.stream))
+        upstream = target.upstream
+        adapter = ADAPTERS[upstream.dialect or "openai"]
+        adapter.check(request, upstream, target.upstream_model, target.supports)
+        # once for two purposes: the bytes bound the prompt's tokens, and an OpenAI-shaped upstream gets these very bytes
+        canonical = (
+            openai.fitted(request.body, upstream, request.has_extras) if upstream.dialect == "openai" else request.body
+        )
+        serialised = parameters.serialise(openai.request_body(canonical, target.upstream_model, request.stream))
         input_tokens_max = _input_tokens_max(serialised, request, target)
         return Call(
             id=call_id,
@@ -164,7 +167,9 @@ class Relay:
             target=target,
             request=request,
             input_tokens_max=input_tokens_max,
-            serialised=serialised,
+            face=face,
+            adapter=adapter,
+            serialised=serialised if upstream.dialect == "openai" else None,
             quote=pricing.quote(target.price, input_tokens_max),
             price_id=target.price.id,
         )
@@ -204,10 +209,11 @@ class Relay:
     async def _open(self, call: Call) -> Response:
         """The upstream's 200, or the error of ours that its answer amounts to. Errors before output are free."""
         upstream = call.target.upstream
-        body = openai.with_output_bound(call.serialised, call.output_tokens_max)
+        url = call.adapter.url(upstream, call.target.upstream_model, call.request.stream)
+        body = _body(call)
         call.opened = call.heard = time.monotonic()
         try:
-            response = call.response = await self._client.post(upstream.base_url + openai.PATH, body, upstream.headers)
+            response = call.response = await self._client.post(url, body, upstream.headers)
             if response.status == 200:
                 return response
             answer = await response.read(ANSWER_BYTES_MAX)
@@ -219,52 +225,38 @@ class Relay:
             error = UpstreamError("The model's vendor broke off. Nothing was charged; try again.")
         else:
             log.warning("upstream %s answered %d to %s", upstream.name, response.status, call.generation_id)
-            error = openai.error_of(upstream, response.status, response.headers, answer)
+            error = call.adapter.error_of(upstream, response.status, response.headers, answer)
         raise await self._free(call, error, Outcome.UPSTREAM_REFUSED)
 
     async def _pass_plain(self, call: Call, response: Response, sink: Sink) -> None:
         try:
-            answer = await response.read(ANSWER_BYTES_MAX)
-            fields = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
-            reported = openai.usage_of(msgspec.json.decode(fields["usage"])) if "usage" in fields else None
-            if "choices" not in fields:
-                raise ValueError("no choices")
+            plain = PlainAnswer(call.face, call.adapter, call.request, await response.read(ANSWER_BYTES_MAX))
         except Lost as e:
             log.warning("upstream %s lost in a plain answer: %s", call.target.upstream.name, e)
             error = UpstreamError("The model's vendor broke off. Nothing was charged; try again.")
             raise await self._free(call, error, Outcome.UPSTREAM_LOST) from e
         except (AnswerTooLarge, msgspec.DecodeError, ValueError) as e:
-            log.warning("upstream %s sent no completion: %s", call.target.upstream.name, e)
+            log.warning("upstream %s sent no answer: %s", call.target.upstream.name, e)
             error = UpstreamError("The model's vendor sent an unreadable answer. Nothing was charged.")
             raise await self._free(call, error, Outcome.UPSTREAM_LOST) from e
         call.first_byte = time.monotonic()
-        usage = reported if reported is not None else _counted(call, _text_of(fields["choices"]))
-        cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=reported is None)
-        fields["id"] = msgspec.Raw(orjson.dumps(call.generation_id))
-        fields["model"] = msgspec.Raw(orjson.dumps(call.target.slug))
-        fields["usage"] = msgspec.Raw(_usage_json(usage, cost))
-        body = msgspec.json.encode(fields)
+        usage = plain.usage if plain.usage is not None else _counted(call, plain.text())
+        cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=plain.usage is None)
+        body = plain.body(call.generation_id, call.target.slug, usage, cost)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_headers(call)]
         await sink.start(200, headers)
         await sink.end(body)
 
     async def _pass_stream(self, call: Call, response: Response, sink: Sink) -> None:
         """Events pass through as they come. The last ones wait for the capture."""
-        stream = call.stream = ChatStream(
-            generation_id=call.generation_id, model=call.target.slug, include_usage=call.request.include_usage, sink=sink,
-            headers=[*STREAM_HEADERS, *_headers(call)],
-        )  # fmt: skip
+        stream = call.stream = _stream_for(call, sink)
         try:
             async for chunk in response.chunks():
                 call.heard = time.monotonic()
-                data = stream.feed(chunk)
-                if data:
-                    if not call.first_byte:
-                        call.first_byte = call.heard
-                        stream.headers = [*STREAM_HEADERS, *_headers(call)]
-                    await stream.send(data)
+                await self._pass_on(call, stream, stream.feed(chunk))
                 if stream.is_over:
                     break
+            await self._pass_on(call, stream, stream.feed_rest())
         except Lost as e:
             log.warning("upstream %s lost mid-stream: %s", call.target.upstream.name, e)
         if not stream.is_complete:
@@ -272,9 +264,16 @@ class Relay:
             return await self._break_off(call, error, Outcome.UPSTREAM_LOST)
         usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
         cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=stream.usage is None)
-        last = stream.usage_event(_usage_json(usage, cost)) if call.request.include_usage else b""
-        await stream.finish(last)
+        await stream.finish(usage, cost)
         return None
+
+    async def _pass_on(self, call: Call, stream: AnswerStream, data: bytes) -> None:
+        if not data:
+            return
+        if not call.first_byte:
+            call.first_byte = call.heard
+            stream.headers = [*STREAM_HEADERS, *_headers(call)]
+        await stream.send(data)
 
     # ------------------------------------------------------------ other endings
 
@@ -307,11 +306,10 @@ class Relay:
             return
         if call.response is not None:
             call.response.abort()
-        text = call.stream.text() if call.stream is not None else ""
-        usage = (call.stream.usage if call.stream is not None else None) or _counted(call, text)
-        self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=True)
+        usage, estimated = _received(call, call.stream)
+        self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=estimated)
 
-    async def _drain(self, call: Call, stream: ChatStream, response: Response) -> None:
+    async def _drain(self, call: Call, stream: AnswerStream, response: Response) -> None:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 async for chunk in response.chunks():
@@ -322,8 +320,8 @@ class Relay:
             pass
         finally:
             response.abort()
-            usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
-            self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=stream.usage is None)
+            usage, estimated = _received(call, stream)
+            self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=estimated)
 
     async def _break_off(self, call: Call, error: TokenHubError, outcome: Outcome) -> None:
         """Before output: an error, free. After it: what was passed on is charged, and the stream ends in an error event."""
@@ -333,8 +331,8 @@ class Relay:
             if stream is not None and stream.has_started:
                 return await stream.fail(error)
             raise error
-        usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
-        await self._settle(call, usage, error.status, outcome, estimated=stream.usage is None)
+        usage, estimated = _received(call, stream)
+        await self._settle(call, usage, error.status, outcome, estimated=estimated)
         return await stream.fail(error)
 
     # ------------------------------------------------------------ settling
@@ -499,34 +497,39 @@ def _counted(call: Call, text: str) -> Usage:
     return Usage(input_tokens=call.input_tokens(), output_tokens=tokens.count(text) if text else 0)
 
 
-def _text_of(choices: msgspec.Raw) -> str:
-    """What a plain answer said, for counting."""
-    parts: list[str] = []
-    for choice in msgspec.json.decode(choices):
-        message = choice.get("message") or {}
-        parts += [message.get("content") or "", message.get("reasoning_content") or ""]
-        for tool_call in message.get("tool_calls") or ():
-            function = tool_call.get("function") or {}
-            parts += [function.get("name") or "", function.get("arguments") or ""]
-    return "".join(parts)
+def _received(call: Call, stream: AnswerStream | None) -> tuple[Usage, bool]:
+    """What an answer that did not end had cost so far. A vendor's counts stand only for an answer that it ended."""
+    if stream is None:
+        return _counted(call, ""), True
+    if stream.usage is not None and stream.is_complete:
+        return stream.usage, False
+    return _counted(call, stream.text()), True
 
 
-def _usage_json(usage: Usage, cost_nanos: int) -> bytes:
-    """OpenAI's usage object plus ``cost``, the charge in USD to the last digit."""
-    return (
-        b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
-        b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":0},'
-        b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,'
-        b'"accepted_prediction_tokens":0,"rejected_prediction_tokens":0},"cost":%b}'
-    ) % (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.input_tokens + usage.output_tokens,
-        usage.cached_input_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-        usd_number(cost_nanos),
+def _body(call: Call) -> bytes:
+    if call.serialised is not None:
+        return openai.with_output_bound(call.serialised, call.output_tokens_max, call.target.upstream.output_bound_name)
+    target = call.target
+    return call.adapter.body(
+        call.request, target.upstream, target.upstream_model, target.supports, call.output_tokens_max
     )
+
+
+def _stream_for(call: Call, sink: Sink) -> AnswerStream:
+    """Bytes pass through where client and vendor speak the same dialect; every other pair is translated."""
+    headers = [*STREAM_HEADERS, *_headers(call)]
+    dialect, slug = call.target.upstream.dialect, call.target.slug
+    if call.face is faces.CHAT and dialect == "openai":
+        return ChatStream(
+            sink, headers, generation_id=call.generation_id, model=slug, include_usage=call.request.include_usage
+        )
+    if call.request.is_native_messages and dialect == "anthropic":
+        return NativeMessagesStream(
+            sink, headers, generation_id=call.generation_id, model=slug,
+            failure=lambda error: faces.messages_failure(error, call.generation_id),
+        )  # fmt: skip
+    client = call.face.events(call.request, call.generation_id, slug, call.input_tokens())
+    return TranslatedStream(sink, headers, upstream=call.adapter.events(), client=client)
 
 
 def _headers(call: Call) -> list[tuple[bytes, bytes]]:

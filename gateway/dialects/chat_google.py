@@ -291,6 +291,13 @@ _FINISH_REASONS = {
 
 def complete(answer: Json) -> tuple[list[Json], Usage | None]:
     """Choices and counts of a plain answer. Raises ValueError if it is none."""
+    try:
+        return _complete(answer)
+    except (AttributeError, KeyError, TypeError) as e:
+        raise ValueError("not a Gemini answer") from e
+
+
+def _complete(answer: Json) -> tuple[list[Json], Usage | None]:
     candidates = answer.get("candidates") or []
     usage = usage_of(answer.get("usageMetadata"))
     if not candidates:
@@ -415,12 +422,12 @@ class Stream:
             answer = None
         if isinstance(answer, list) and len(answer) == 1:
             answer = answer[0]
-        if not isinstance(answer, dict):
+        try:
+            if not answer.get("error"):
+                return self._take(answer)
+            self.error = answer["error"] if isinstance(answer["error"], dict) else {"message": str(answer["error"])}
+        except (AttributeError, KeyError, TypeError):
             self.error = {"message": "unreadable event"}
-        elif error := answer.get("error"):
-            self.error = error if isinstance(error, dict) else {"message": str(error)}
-        else:
-            return self._take(answer)
         return []
 
     def _take(self, answer: Json) -> list[Json]:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from gateway.dialects.faults import Invalid, Unsupported
+from gateway.dialects.faults import Invalid, Unknown, Unsupported
 from gateway.dialects.responses_events import Events, complete, unpack_reasoning
 
-__all__ = ["SUPPORTED", "Events", "Unknown", "complete", "request"]
+__all__ = ["Events", "complete", "request"]
 
 type Json = dict[str, Any]
 
@@ -38,10 +38,6 @@ REFUSED = {
     "access_programs": "access programs are the vendor account's own",
     "image": "images are sent as they are",
 }
-
-
-class Unknown(Invalid):
-    """A parameter that the Responses API does not have."""
 
 
 def request(body: Any) -> Json:
@@ -138,8 +134,8 @@ def _truncation(chat: Json, name: str, value: Any) -> None:
 
 
 def _metadata(chat: Json, name: str, value: Any) -> None:
-    pairs = value.items() if isinstance(value, dict) else [(None, None)]
-    if len(pairs) > 16 or not all(isinstance(v, str) and len(k) <= 64 and len(v) <= 512 for k, v in pairs):
+    short = isinstance(value, dict) and len(value) <= 16
+    if not short or not all(isinstance(v, str) and len(k) <= 64 and len(v) <= 512 for k, v in value.items()):
         raise Invalid(f"`{name}` must be an object of at most 16 short strings.", name)
 
 
@@ -235,9 +231,6 @@ _FIELDS: dict[str, Translate] = {
     "truncation": _truncation,
     "user": _short_text,
 }
-
-#: what a Responses body may name
-SUPPORTED = tuple(sorted({*_FIELDS, "input", "instructions", "model"}))
 
 
 # ---------------------------------------------------------------- input
@@ -396,7 +389,9 @@ def _file_part(part: Json, where: str) -> Json:
 
 def _refuse_file_id(part: Json, where: str) -> None:
     if "file_id" in part:
-        raise Unsupported(f"`{where}.file_id` is not supported: files are not stored; send the data or its URL.", f"{where}.file_id")
+        raise Unsupported(
+            f"`{where}.file_id` is not supported: files are not stored; send the data or its URL.", f"{where}.file_id"
+        )
 
 
 _INPUT_PARTS: dict[str, Part] = {"input_text": _text_part, "input_image": _image_part, "input_file": _file_part}

@@ -62,13 +62,23 @@ def text_for(request: ChatRequest, choice: int) -> str:
     """What the model says; a directive's length or cut is respected, ``max_tokens`` and ``stop`` are the caller's."""
     wishes = request.directives
     dice = Dice(request.model, _conversation(request), str(request.body.get("seed")), str(choice))
-    text = _said(request, dice)
+    declines = wishes.refusal or wishes.blocked
+    text = "" if declines and wishes.tokens is None else _said(request, dice)
     if wishes.tokens is not None:
         return _of_length(text, wishes.tokens)
     may_grow = wishes.accident is not None and request.persona != "echo" and "response_format" not in request.body
     if may_grow and tokens.count(text) <= wishes.accident_after_chunks:
         return _of_length(text, wishes.accident_after_chunks + 1)  # so that the accident happens amid the text
     return text
+
+
+def reasoning_for(request: ChatRequest, choice: int) -> str:
+    """What the model thinks before it answers: as long as a directive says, or a little where the caller asked."""
+    length = request.directives.reasoning
+    dice = Dice("reasoning", request.model, _conversation(request), str(choice))
+    if length is None:
+        length = LEAST_TOKENS + dice.number(LEAST_TOKENS) if request.thinks else 0
+    return _of_length(f"The question is about {_topic(request.prompt)}.", length)
 
 
 def first_tokens(text: str, most: int) -> str:

@@ -1,4 +1,7 @@
-"""Reading the body of ``POST /v1/chat/completions``: what a vendor would check, and nothing a stand-in does not need."""
+"""A request in OpenAI's terms: what a vendor would check, and nothing a stand-in does not need.
+
+The other wires put theirs into these terms first.
+"""
 
 import dataclasses
 from typing import Any
@@ -12,13 +15,18 @@ from gateway.sandbox.refusals import invalid
 
 ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 CHOICES_MOST = 128
+ANOTHER_MODEL = "sandbox-another-model"
 
 
 @dataclasses.dataclass(frozen=True)
 class ChatRequest:
-    """A valid request. ``prompt`` is the last user message's text without its marker."""
+    """A valid request. ``prompt`` is the last user message's text without its marker.
+
+    ``native`` is the body as its wire sent it; ``thinks``: the caller asked for reasoning, by its wire's own means.
+    """
 
     body: dict[str, Any]
+    native: dict[str, Any]
     model: str
     messages: list[dict[str, Any]]
     prompt: str
@@ -29,6 +37,11 @@ class ChatRequest:
     max_tokens: int | None
     stop: tuple[str, ...]
     n: int
+    thinks: bool
+
+    @property
+    def reported_model(self) -> str:
+        return ANOTHER_MODEL if self.directives.wrong_model else self.model
 
     @property
     def persona(self) -> str:
@@ -53,7 +66,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def read(body: dict[str, Any]) -> ChatRequest:
+def read(body: dict[str, Any], *, native: dict[str, Any] | None = None, thinks: bool = False) -> ChatRequest:
     """The request in a decoded body; a Refusal (400) that names the parameter where a vendor would refuse."""
     messages = _messages(body)
     text = _last_user_text(messages)
@@ -64,6 +77,7 @@ def read(body: dict[str, Any]) -> ChatRequest:
     stream_options = body.get("stream_options")
     return ChatRequest(
         body=body,
+        native=body if native is None else native,
         model=_model(body),
         messages=messages,
         prompt=without_marker(text),
@@ -74,6 +88,7 @@ def read(body: dict[str, Any]) -> ChatRequest:
         max_tokens=_max_tokens(body),
         stop=_stop(body),
         n=_whole(body, "n", CHOICES_MOST) or 1,
+        thinks=thinks,
     )
 
 

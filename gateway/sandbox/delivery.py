@@ -5,20 +5,23 @@ from typing import Any
 
 import orjson
 
-from gateway.sandbox import replies, wire
+from gateway.sandbox import replies
 from gateway.sandbox.chat_request import ChatRequest
 from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.pace import Pace
 from gateway.sandbox.refusals import KEY_REFUSALS, Refusal
-from gateway.sandbox.replies import Choice, Piece
+from gateway.sandbox.replies import Choice, Output, Piece
 from gateway.sandbox.stats import Stats
+from gateway.sandbox.wires import Envelope, Wire
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 HTML_PAGE = b"<!doctype html><title>Bad gateway</title><h1>This is a page, not a completion</h1>\n"
 ERROR_AMID = "The server had an error while processing your request."
 
 
-async def deliver(exchange: Exchange, request: ChatRequest, pace: Pace, stats: Stats, line: dict[str, Any]) -> None:
+async def deliver(
+    exchange: Exchange, wire: Wire, request: ChatRequest, pace: Pace, stats: Stats, line: dict[str, Any]
+) -> None:
     """Answers ``request`` and keeps its ``line`` in the log. Raises Refusal before output, ClientGone at a hang-up.
 
     Returning before the answer's end cuts the connection: that is how the server treats an unfinished response.
@@ -35,7 +38,7 @@ async def deliver(exchange: Exchange, request: ChatRequest, pace: Pace, stats: S
         return
     choices = replies.choices_for(request)
     await exchange.pause(pace.first_token_seconds if wishes.delay_seconds is None else 0)
-    delivery = Delivery(exchange, request, choices, pace, stats, line)
+    delivery = Delivery(exchange, wire.envelope(request), request, choices, pace, stats, line)
     await (delivery.stream() if request.stream else delivery.plain())
 
 
@@ -45,6 +48,7 @@ class Delivery:
     def __init__(
         self,
         exchange: Exchange,
+        envelope: Envelope,
         request: ChatRequest,
         choices: list[Choice],
         pace: Pace,
@@ -55,18 +59,18 @@ class Delivery:
         self._request = request
         self._choices = choices
         self._pieces = replies.pieces_of(choices)
-        self._envelope = wire.Envelope(request)
+        self._envelope = envelope
         self._pace = pace
         self._stats = stats
         self._line = line
 
     async def plain(self) -> None:
         wishes = self._request.directives
-        completion_tokens = replies.count_tokens(self._pieces)
-        await self._exchange.pause(self._pace.token_seconds * completion_tokens)
+        output = replies.measure(self._pieces)
+        await self._exchange.pause(self._pace.token_seconds * output.tokens)
         if wishes.accident == "error":
             raise Refusal(500, ERROR_AMID)
-        completion = self._envelope.completion(self._choices, completion_tokens)
+        completion = self._envelope.completion(self._choices, output)
         body = orjson.dumps(completion)
         if wishes.big_line_bytes is not None:
             completion["obfuscation"] = ""
@@ -77,22 +81,22 @@ class Delivery:
             await self._exchange.start(200, "application/json", {"content-length": str(len(body))})
             await self._exchange.write(body[: len(body) // 2])
             return
-        self._line["completion_tokens"] = completion_tokens
+        self._line["completion_tokens"] = output.tokens
         await self._exchange.answer(200, "application/json", body)
 
     async def stream(self) -> None:
         self._line["status"] = 200
         await self._exchange.start(200, "text/event-stream; charset=utf-8", STREAM_HEADERS)
-        for index, choice in enumerate(self._choices):
-            await self._exchange.write(self._envelope.first_frame(index, choice))
+        await self._exchange.write(self._envelope.opening(self._choices))
         if self._request.directives.big_line_bytes is not None:
-            await self._exchange.write(self._envelope.big_frame(self._request.directives.big_line_bytes))
+            await self._exchange.write(self._envelope.big_line(self._request.directives.big_line_bytes))
         sent: list[Piece] = []
         try:
             await self._send_pieces(sent)
         finally:
-            self._line["completion_tokens"] = replies.count_tokens(sent)
-        await self._end(self._line["completion_tokens"])
+            output = replies.measure(sent)
+            self._line["completion_tokens"] = output.tokens
+        await self._end(output)
 
     async def _send_pieces(self, sent: list[Piece]) -> None:
         """Sends up to the chunk where an accident is due. ``sent`` tells, also afterwards, how far it came."""
@@ -102,26 +106,22 @@ class Delivery:
         due = clock.time()
         for piece in self._pieces[:most]:
             await self._exchange.pause(due - clock.time())
-            await self._exchange.write(self._envelope.piece_frame(piece))
+            await self._exchange.write(self._envelope.piece(piece))
             sent.append(piece)
             self._line["chunks_sent"] += 1
             self._stats.chunks += 1
             due += self._pace.token_seconds
 
-    async def _end(self, completion_tokens: int) -> None:
+    async def _end(self, output: Output) -> None:
         wishes = self._request.directives
         if wishes.accident == "cut":
             return
         if wishes.accident == "hang":
             await self._exchange.hang()
         if wishes.accident == "error":
-            await self._exchange.end(wire.frame(Refusal(500, ERROR_AMID).body()))
+            await self._exchange.end(self._envelope.error(Refusal(500, ERROR_AMID)))
             return
-        for index, choice in enumerate(self._choices):
-            if choice.finish_reason is not None:
-                await self._exchange.write(self._envelope.last_frame(index, choice))
-        done = wire.DONE_FRAME if wishes.done else b""
-        await self._exchange.end(self._envelope.usage_frame(completion_tokens) + done)
+        await self._exchange.end(self._envelope.closing(self._choices, output))
 
 
 def _refuse_if_asked(request: ChatRequest) -> None:
@@ -129,6 +129,5 @@ def _refuse_if_asked(request: ChatRequest) -> None:
     if wishes.key_refused_status is not None:
         raise Refusal(wishes.key_refused_status, KEY_REFUSALS[wishes.key_refused_status])
     if wishes.fail_status is not None:
-        wait = wishes.retry_after_seconds
-        headers = {} if wait is None else {"retry-after": str(wait)}
-        raise Refusal(wishes.fail_status, f"The sandbox was asked to fail with {wishes.fail_status}.", headers=headers)
+        message = f"The sandbox was asked to fail with {wishes.fail_status}."
+        raise Refusal(wishes.fail_status, message, retry_after_seconds=wishes.retry_after_seconds)

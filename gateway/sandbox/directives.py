@@ -12,12 +12,19 @@ NUMBER = re.compile(r"-?[0-9]{1,18}")
 TOKENS_MOST = 1_000_000
 LINE_BYTES_MOST = 64 * 1024 * 1024
 DELAY_MILLISECONDS_MOST = 600_000
-#: `usage cached=…` and its siblings → (details object, member) of OpenAI's usage
-USAGE_DETAILS = {
-    "cached": ("prompt_tokens_details", "cached_tokens"),
-    "write": ("prompt_tokens_details", "cache_write_tokens"),
-    "reasoning": ("completion_tokens_details", "reasoning_tokens"),
-}
+#: parts of the prompt (the first three; `write1h` is a part of `write`) and of the completion
+USAGE_DETAILS = ("cached", "write", "write1h", "reasoning")
+FINISH_REASONS = ("stop", "length", "content_filter", "none")
+#: what vendors say beyond OpenAI's words; reported as they are, on every wire
+VENDOR_FINISH_REASONS = (
+    # Anthropic
+    "model_context_window_exceeded", "pause_turn",
+    # Gemini, in capitals there
+    "blocklist", "escalation", "language", "malformed_function_call", "malformed_response", "missing_thought_signature",
+    "other", "prohibited_content", "recitation", "spii", "too_many_tool_calls", "unexpected_tool_call",
+    # vendors that speak OpenAI's wire
+    "insufficient_system_resource", "network_error", "sensitive",
+)  # fmt: skip
 
 
 class Malformed(Exception):
@@ -45,6 +52,9 @@ class Directives:
     delay_seconds: float | None = None
     tokens_per_second: float | None = None
     tokens: int | None = None
+    reasoning: int | None = None
+    refusal: bool = False
+    blocked: bool = False
     finish_reason: str | None = None
     #: "cut" (the connection), "error" (an event), or "hang" (silence), after this many chunks
     accident: str | None = None
@@ -136,8 +146,8 @@ def _status(arguments: list[str]) -> dict[str, Any]:
 
 def _stop(arguments: list[str]) -> dict[str, Any]:
     reason = _one(arguments)
-    if reason not in ("stop", "length", "content_filter", "none"):
-        raise ValueError("use stop, length, content_filter or none")
+    if reason not in FINISH_REASONS + VENDOR_FINISH_REASONS:
+        raise ValueError(f"use {', '.join(FINISH_REASONS)} or a vendor's: {', '.join(VENDOR_FINISH_REASONS)}")
     return {"finish_reason": reason}
 
 
@@ -151,7 +161,7 @@ def _usage(arguments: list[str]) -> dict[str, Any]:
         return {"usage": text}
     figures = text.split(",")
     if len(figures) < 2:
-        raise ValueError("use none, null, or PROMPT,COMPLETION[,cached=K][,write=W][,reasoning=R]")
+        raise ValueError("use none, null, or PROMPT,COMPLETION[,cached=K][,write=W][,write1h=H][,reasoning=R]")
     bound = 10**17
     details = {}
     for figure in figures[2:]:
@@ -172,6 +182,9 @@ PARSERS: dict[str, Callable[[list[str]], dict[str, Any]]] = {
     "delay-ms": _delay,
     "pace": _number("tokens_per_second", 0, TOKENS_MOST),
     "tokens": _number("tokens", 0, TOKENS_MOST),
+    "reasoning": _number("reasoning", 0, TOKENS_MOST),
+    "refusal": _switch("refusal", True),
+    "blocked": _switch("blocked", True),
     "stop": _stop,
     "fail-after": _accident("cut"),
     "error-after": _accident("error"),

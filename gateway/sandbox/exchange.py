@@ -23,9 +23,12 @@ class ClientGone(Exception):
 class Exchange:
     """Reads the body once, then watches the connection while the answer is written."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, headers: Callable[[str, int], dict[str, str]]) -> None:
+        """``headers`` gives those of every answer, from the request's id and the milliseconds since it came."""
+        self.request_id = f"req_{uuid.uuid4().hex}"
         self._receive = receive
         self._send = send
+        self._headers = headers
         self._watch: asyncio.Task[None] | None = None
         self._begun = time.monotonic()
 
@@ -58,12 +61,8 @@ class Exchange:
             await self.pause(3_600)
 
     async def start(self, status: int, content_type: str, headers: dict[str, str]) -> None:
-        sent = {
-            "content-type": content_type,
-            "x-request-id": f"req_{uuid.uuid4().hex}",
-            "openai-processing-ms": str(int((time.monotonic() - self._begun) * 1000)),
-            **headers,
-        }
+        elapsed_ms = int((time.monotonic() - self._begun) * 1000)
+        sent = {"content-type": content_type, **self._headers(self.request_id, elapsed_ms), **headers}
         lines = [(name.encode(), value.encode()) for name, value in sent.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": lines})
 

@@ -1,17 +1,5 @@
-"""Error answers in OpenAI's shape."""
+"""Answers other than a completion, decided before any output. Each wire has its own words for them."""
 
-from typing import Any
-
-#: status → (type, code); the rest goes by its hundred
-KINDS: dict[int, tuple[str, str | None]] = {
-    401: ("invalid_request_error", "invalid_api_key"),
-    402: ("insufficient_quota", "credit_balance_exhausted"),
-    403: ("permission_error", "unsupported_country_region_territory"),
-    404: ("invalid_request_error", "model_not_found"),
-    413: ("invalid_request_error", "request_too_large"),
-    429: ("requests", "rate_limit_exceeded"),
-    503: ("service_unavailable_error", "server_is_overloaded"),
-}
 #: named in refusals of "our" key, so that a test can prove that a gateway keeps it to itself
 PRETENDED_KEY = "sk-sandbox-pretended-vendor-key"
 KEY_REFUSALS = {
@@ -22,7 +10,7 @@ KEY_REFUSALS = {
 
 
 class Refusal(Exception):
-    """An answer other than a completion, decided before any output."""
+    """An error answer; ``param`` and ``code`` are for the wires that have them."""
 
     def __init__(
         self,
@@ -31,20 +19,15 @@ class Refusal(Exception):
         *,
         param: str | None = None,
         code: str | None = None,
-        headers: dict[str, str] | None = None,
+        retry_after_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.param = param
-        kind, usual_code = KINDS.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
-        self.type = kind
-        self.code = code or usual_code
-        self.headers = headers or {}
-
-    def body(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
 
 
-def invalid(message: str, param: str | None, code: str = "invalid_value") -> Refusal:
+def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> Refusal:
     return Refusal(400, message, param=param, code=code)

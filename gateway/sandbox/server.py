@@ -4,15 +4,21 @@ import argparse
 import dataclasses
 import logging
 from typing import Any
+from urllib.parse import parse_qsl
 
 import uvicorn
 
 from gateway.sandbox import chat_request, delivery
+from gateway.sandbox.anthropic_wire import AnthropicWire
 from gateway.sandbox.chat_request import ChatRequest
 from gateway.sandbox.exchange import ClientGone, Exchange, Receive, Send
+from gateway.sandbox.gemini_wire import GeminiWire
+from gateway.sandbox.openai_wire import OpenAiWire
 from gateway.sandbox.pace import SLOW_FACTOR, Pace, tokens_per_second_from_environment
+from gateway.sandbox.prompt_cache import PromptCache
 from gateway.sandbox.refusals import Refusal
 from gateway.sandbox.stats import Stats
+from gateway.sandbox.wires import Call, Wire
 
 MODELS = ("sandbox", "echo", "slow", "flaky")
 #: every third call of `flaky` fails, before output and amid it by turns: the failure's number is odd or even
@@ -22,39 +28,52 @@ SHUTDOWN_SECONDS = 1
 
 
 class Sandbox:
-    """The ASGI application. It holds counters and nothing else, so one process can stand in for every vendor."""
+    """The ASGI application. It holds counters and cached prefixes, so one process can stand in for every vendor."""
 
     def __init__(self, tokens_per_second: float) -> None:
         self._tokens_per_second = tokens_per_second
         self._stats = Stats()
+        self._cache = PromptCache()
+        #: who answers, and with whose errors, below a path
+        self._wires: dict[str, Wire] = {
+            "/anthropic/": AnthropicWire(self._cache),
+            "/google/": GeminiWire(),
+            "/": OpenAiWire(),
+        }
         self._routes = {
             "/healthz": {"GET": self._health},
             "/stats": {"GET": self._show_stats},
             "/stats/reset": {"POST": self._reset_stats},
             "/v1/models": {"GET": self._models},
-            "/v1/chat/completions": {"POST": self._chat},
         }
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        exchange = Exchange(receive, send)
+        wire = next(wire for prefix, wire in self._wires.items() if scope["path"].startswith(prefix))
+        exchange = Exchange(receive, send, wire.headers)
         try:
-            await self._route(scope["method"], scope["path"], exchange)
+            await self._route(scope, wire, exchange)
         except Refusal as refusal:
-            await exchange.answer_json(refusal.status, refusal.body(), refusal.headers)
+            body, headers = wire.refusal(refusal, exchange.request_id)
+            await exchange.answer_json(refusal.status, body, headers)
         except ClientGone:
             pass
         finally:
             exchange.close()
 
-    async def _route(self, method: str, path: str, exchange: Exchange) -> None:
-        methods = self._routes.get(path)
-        if methods is None:
+    async def _route(self, scope: dict[str, Any], wire: Wire, exchange: Exchange) -> None:
+        method, path = scope["method"], scope["path"]
+        answers_chats = wire.answers(path)
+        methods = self._routes.get(path, {})
+        if not methods and not answers_chats:
             raise Refusal(404, f"Invalid URL ({method} {path})", code="unknown_url")
-        if method not in methods:
+        if method in methods:
+            await methods[method](exchange)
+        elif answers_chats and method == "POST":
+            await self._chat(scope, wire, exchange)
+        else:
             raise Refusal(405, f"Not allowed to {method} on {path}", code="method_not_allowed")
-        await methods[method](exchange)
 
     async def _health(self, exchange: Exchange) -> None:
         await exchange.answer_json(200, {"ok": True})
@@ -68,15 +87,16 @@ class Sandbox:
 
     async def _reset_stats(self, exchange: Exchange) -> None:
         self._stats.reset()
+        self._cache.forget()
         await exchange.answer_json(200, self._stats.as_json())
 
-    async def _chat(self, exchange: Exchange) -> None:
-        body = chat_request.decode(await exchange.body())
-        line = self._stats.begin(body)
+    async def _chat(self, scope: dict[str, Any], wire: Wire, exchange: Exchange) -> None:
+        call = _call(scope, await exchange.body())
+        line = self._stats.begin(wire.name, *wire.model_and_stream(call), call.body)
         self._stats.open += 1
         try:
-            request = self._in_character(chat_request.read(body))
-            await delivery.deliver(exchange, request, self._pace(request), self._stats, line)
+            request = self._in_character(wire.read(call))
+            await delivery.deliver(exchange, wire, request, self._pace(request), self._stats, line)
         except Refusal as refusal:
             line["status"] = refusal.status
             raise
@@ -103,6 +123,12 @@ class Sandbox:
         if wished is not None:
             return Pace(wished)
         return Pace(self._tokens_per_second / SLOW_FACTOR if request.persona == "slow" else self._tokens_per_second)
+
+
+def _call(scope: dict[str, Any], body: bytes) -> Call:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    return Call(scope["path"], query, headers, chat_request.decode(body))
 
 
 def main() -> None:

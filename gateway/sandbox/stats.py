@@ -19,11 +19,12 @@ class Stats:
         self.last_request: dict[str, Any] | None = None
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
 
-    def begin(self, body: dict[str, Any]) -> dict[str, Any]:
+    def begin(self, wire: str, model: Any, stream: bool, body: dict[str, Any]) -> dict[str, Any]:
         """Opens a call's line in the log; the caller fills it while the call goes on."""
         line: dict[str, Any] = {
-            "model": body.get("model"),
-            "stream": body.get("stream") is True,
+            "wire": wire,
+            "model": model,
+            "stream": stream,
             "status": None,
             "chunks_sent": 0,
             "aborted": False,
@@ -31,7 +32,7 @@ class Stats:
             "completion_tokens": 0,
         }
         self.requests += 1
-        self.streams += line["stream"]
+        self.streams += stream
         self.last_request = _abridged(body)
         self.log.append(line)
         return line

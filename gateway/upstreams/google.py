@@ -27,10 +27,6 @@ def path(upstream_model: str, stream: bool) -> str:
     return f"/models/{upstream_model}:{method}"
 
 
-def headers(api_key: str) -> tuple[tuple[str, str], ...]:
-    return (("x-goog-api-key", api_key),)
-
-
 def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
     """An upstream's refusal in our words. Bad keys are a 400 here, told apart by their reason."""
     vendor = _vendor_error(body)

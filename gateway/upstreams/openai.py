@@ -33,9 +33,43 @@ def request_body(body: dict[str, Any], upstream_model: str, stream: bool) -> dic
     return out
 
 
-def with_output_bound(serialised: bytes, output_tokens: int) -> bytes:
-    """``max_tokens`` is deprecated, and refused by reasoning models; ``max_completion_tokens`` works everywhere."""
-    return b'%s,"max_completion_tokens":%d}' % (serialised[:-1], output_tokens)
+def with_output_bound(serialised: bytes, output_tokens: int, name: str = "max_completion_tokens") -> bytes:
+    """OpenAI's reasoning models refuse ``max_tokens``; most of its kin know nothing else."""
+    return b'%s,"%b":%d}' % (serialised[:-1], name.encode(), output_tokens)
+
+
+def fitted(body: dict[str, Any], upstream: Upstream, has_extras: bool) -> dict[str, Any]:
+    """The body as this vendor takes it: roles it knows, ids it accepts, and no words of other dialects."""
+    if not has_extras and not upstream.renames_developer and not upstream.flattens_text:
+        return body
+    messages = [_fitted_message(message, upstream) for message in body["messages"]]
+    out = {**body, "messages": messages}
+    if "tools" in body:
+        out["tools"] = [{key: value for key, value in tool.items() if key != "cache_control"} for tool in body["tools"]]
+    return out
+
+
+def _fitted_message(message: dict[str, Any], upstream: Upstream) -> dict[str, Any]:
+    out = {key: value for key, value in message.items() if key != "reasoning_details"}
+    if not upstream.keeps_reasoning:
+        out.pop("reasoning_content", None)
+    if out["role"] == "developer" and upstream.renames_developer:
+        out["role"] = "system"
+    content = out.get("content")
+    if isinstance(content, list):
+        parts = [{key: value for key, value in part.items() if key != "cache_control"} for part in content]
+        is_text = all(part["type"] == "text" for part in parts)
+        out["content"] = "\n".join(part["text"] for part in parts) if upstream.flattens_text and is_text else parts
+    if "tool_calls" in out:
+        out["tool_calls"] = [{**call, "id": _plain_id(call["id"])} for call in out["tool_calls"]]
+    if "tool_call_id" in out:
+        out["tool_call_id"] = _plain_id(out["tool_call_id"])
+    return out
+
+
+def _plain_id(call_id: str) -> str:
+    """Gemini's signatures travel inside the ids of its calls, behind a tilde; others would choke on their length."""
+    return call_id.partition("~")[0]
 
 
 def usage_of(usage: Any) -> Usage | None:
@@ -47,7 +81,12 @@ def usage_of(usage: Any) -> Usage | None:
     prompt = prompt if isinstance(prompt, dict) else {}
     completion = completion if isinstance(completion, dict) else {}
     input_tokens, output_tokens = clamp(usage["prompt_tokens"]), clamp(usage.get("completion_tokens"))
-    cached = min(clamp(prompt.get("cached_tokens")), input_tokens)
+    if clamp(usage.get("total_tokens")) == input_tokens + output_tokens + clamp(completion.get("reasoning_tokens")):
+        output_tokens += clamp(
+            completion.get("reasoning_tokens")
+        )  # xAI counts reasoning beside the answer, and only in the total
+    cached_tokens = prompt.get("cached_tokens", usage.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
+    cached = min(clamp(cached_tokens), input_tokens)
     return Usage(
         input_tokens=input_tokens,
         cached_input_tokens=cached,

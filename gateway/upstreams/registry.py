@@ -5,40 +5,67 @@ from typing import Any
 
 from django.conf import settings
 
+#: later versions refuse sampling parameters even of the models that know them
+ANTHROPIC_VERSION = "2023-06-01"
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a vendor is and how it behaves."""
+    """Where a vendor is and how it behaves. An ordinary OpenAI-shaped vendor is a name and an address."""
 
     name: str
     base_url: str
-    #: the wire format we speak to it; None: not spoken yet, so its models are answered by the sandbox or not at all
-    dialect: str | None
+    #: the wire format we speak to it (gateway/adapters.py); None: no chat, so far
+    dialect: str | None = "openai"
     headers: tuple[tuple[str, str], ...] = ()
     #: the vendor goes on billing after we hang up: read on for its usage instead of stopping it
     bills_after_hang_up: bool = False
     #: the most tokens that one image of a prompt can become
     image_tokens_max: int = 16_384
     is_sandbox: bool = False
+    # ---- OpenAI-shaped vendors differ in these
+    path_prefix: str = ""  # between the configured origin and /chat/completions
+    output_bound_name: str = "max_tokens"
+    drops: tuple[str, ...] = ()  # parameters that it refuses or ignores; named to the caller
+    renames_developer: bool = True  # knows only `system`
+    keeps_reasoning: bool = False  # wants `reasoning_content` of earlier turns back
+    flattens_text: bool = False  # takes text only as a string
 
+
+_NO_LOGITS = ("logit_bias", "logprobs", "top_logprobs")
 
 UPSTREAMS = {
     row.name: row
     for row in (
         # a high-detail image is at most 85 + 8 × 170 tokens on the tile models; patch-based ones stay below 2,500
-        Upstream("openai", "https://api.openai.com/v1", "openai", image_tokens_max=3_000),
-        Upstream("anthropic", "https://api.anthropic.com/v1", None),
-        Upstream("google", "https://generativelanguage.googleapis.com/v1beta", None),
-        Upstream("xai", "https://api.x.ai/v1", None),
-        Upstream("dashscope", "https://dashscope-intl.aliyuncs.com", None),
-        Upstream("zhipu", "https://api.z.ai/api/paas/v4", None),
-        Upstream("minimax", "https://api.minimax.io/v1", None),
-        Upstream("mimo", "https://api.xiaomimimo.com/v1", None),
-        Upstream("moonshot", "https://api.moonshot.ai/v1", None),
-        Upstream("deepseek", "https://api.deepseek.com", None),
-        Upstream("ark", "https://ark.cn-beijing.volces.com/api/v3", None),
+        Upstream(
+            "openai", "https://api.openai.com/v1",
+            image_tokens_max=3_000, output_bound_name="max_completion_tokens", renames_developer=False,
+        ),
+        Upstream("anthropic", "https://api.anthropic.com/v1", "anthropic", image_tokens_max=5_000),
+        Upstream("google", "https://generativelanguage.googleapis.com/v1beta", "google", image_tokens_max=5_000),
+        Upstream(
+            "xai", "https://api.x.ai/v1",
+            output_bound_name="max_completion_tokens", drops=("stop", "presence_penalty", "frequency_penalty"),
+        ),
+        Upstream("dashscope", "https://dashscope-intl.aliyuncs.com", path_prefix="/compatible-mode/v1"),
+        Upstream("zhipu", "https://api.z.ai/api/paas/v4", drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty", "seed")),
+        Upstream("minimax", "https://api.minimax.io/v1", drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty")),
+        Upstream("mimo", "https://api.xiaomimimo.com/v1", output_bound_name="max_completion_tokens", keeps_reasoning=True),
+        Upstream("moonshot", "https://api.moonshot.ai/v1", drops=("temperature",), keeps_reasoning=True, flattens_text=True),
+        Upstream("deepseek", "https://api.deepseek.com", keeps_reasoning=True),
+        Upstream("ark", "https://ark.cn-beijing.volces.com/api/v3"),
         Upstream("kling", "https://api-singapore.klingai.com", None),
     )
+}  # fmt: skip
+
+#: the sandbox speaks each vendor's own wire, so that a fresh install goes through the real adapters
+_SANDBOX_PATHS = {"openai": "/v1", "anthropic": "/anthropic/v1", "google": "/google/v1beta"}
+
+_KEY_HEADERS = {
+    "openai": lambda key: (("authorization", f"Bearer {key}"),) if key else (),
+    "anthropic": lambda key: (*((("x-api-key", key),) if key else ()), ("anthropic-version", ANTHROPIC_VERSION)),
+    "google": lambda key: (("x-goog-api-key", key),) if key else (),
 }
 
 
@@ -50,22 +77,31 @@ def is_configured(name: str) -> bool:
 
 def reach(name: str) -> Upstream | None:
     """The upstream as configured here; the sandbox in place of one without credentials; None: cannot be reached."""
-    if name != "sandbox" and is_configured(name):
-        upstream = UPSTREAMS[name]
-        credentials: dict[str, Any] = settings.UPSTREAMS[name]
-        if upstream.dialect is None:
-            return None
-        key = credentials["api_key"]
-        return replace(
-            upstream,
-            base_url=credentials["base_url"] or upstream.base_url,
-            headers=(("authorization", f"Bearer {key}"),) if key else (),
-            bills_after_hang_up=upstream.bills_after_hang_up or credentials["bills_after_hang_up"],
-        )
-    return _sandbox()
+    upstream = UPSTREAMS.get(name)
+    if upstream is None or not is_configured(name):
+        return _sandbox(upstream)
+    if upstream.dialect is None:
+        return None
+    credentials: dict[str, Any] = settings.UPSTREAMS[name]
+    return replace(
+        upstream,
+        base_url=credentials["base_url"] or upstream.base_url,
+        headers=_KEY_HEADERS[upstream.dialect](credentials["api_key"]),
+        bills_after_hang_up=upstream.bills_after_hang_up or credentials["bills_after_hang_up"],
+    )
 
 
-def _sandbox() -> Upstream | None:
+def _sandbox(stands_in_for: Upstream | None) -> Upstream | None:
     if not settings.SANDBOX or not settings.SANDBOX_URL:
         return None
-    return Upstream("sandbox", f"{settings.SANDBOX_URL}/v1", "openai", image_tokens_max=3_000, is_sandbox=True)
+    dialect = (stands_in_for.dialect if stands_in_for is not None else None) or "openai"
+    return Upstream(
+        "sandbox",
+        settings.SANDBOX_URL + _SANDBOX_PATHS[dialect],
+        dialect,
+        headers=_KEY_HEADERS[dialect](""),
+        image_tokens_max=3_000,
+        is_sandbox=True,
+        output_bound_name="max_completion_tokens",
+        renames_developer=False,
+    )

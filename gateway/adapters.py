@@ -1,0 +1,205 @@
+"""How a checked call is put to an upstream, and what its answer means. One adapter a wire format; vendors are rows of the registry.
+
+Inside, a call is OpenAI chat completions; the pure translations live in ``dialects/``.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import orjson
+
+from billing.meters import Usage
+from gateway import sse
+from gateway.dialects import anthropic_answers, chat_anthropic, chat_google, messages_anthropic
+from gateway.dialects.faults import Invalid, Unknown, Unsupported
+from gateway.errors import InvalidRequest, UnknownParameter, UnsupportedParameter
+from gateway.parameters import ChatRequest, serialise
+from gateway.upstreams import anthropic, google, openai
+from gateway.upstreams.registry import Upstream
+from tokenhub.errors import TokenHubError
+
+type Json = dict[str, Any]
+
+
+class AnswerEvents(Protocol):
+    """A streamed answer, read event by event into canonical chunks (``choices`` only)."""
+
+    usage: Usage | None
+    done: bool
+    error: Json | None
+
+    @property
+    def finished(self) -> bool: ...
+    def feed(self, event: bytes) -> Iterable[Json]: ...
+
+
+class Adapter(Protocol):
+    #: a chat client can be given this vendor's bytes; a Messages client can
+    passes_chat: bool
+    passes_messages: bool
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str: ...
+
+    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
+        """Before any money moves: raises what cannot be said to this upstream, and names what will be dropped."""
+
+    def body(
+        self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int
+    ) -> bytes: ...
+    def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
+        """A plain answer's choices and counts. Raises ValueError for what is no answer."""
+
+    def events(self) -> AnswerEvents: ...
+    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError: ...
+
+
+def in_our_words(fault: ValueError) -> InvalidRequest:
+    """A translation's fault as the API's error."""
+    message, param = getattr(fault, "message", str(fault)), getattr(fault, "param", None)
+    match fault:
+        case Unsupported():
+            return UnsupportedParameter(message, param=param)
+        case Unknown():
+            return UnknownParameter(message, param=param)
+    return InvalidRequest(message, param=param)
+
+
+# ---------------------------------------------------------------- OpenAI and its kin
+
+
+class OpenAIAdapter:
+    passes_chat = True
+    passes_messages = False
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
+        return upstream.base_url + upstream.path_prefix + openai.PATH
+
+    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
+        for name in upstream.drops:
+            if request.body.pop(name, None) is not None:
+                request.adjusted.append(name)
+
+    def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
+        body = openai.request_body(
+            openai.fitted(request.body, upstream, request.has_extras), upstream_model, request.stream
+        )
+        return openai.with_output_bound(serialise(body), bound, upstream.output_bound_name)
+
+    def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
+        fields = orjson.loads(answer)
+        choices = fields.get("choices") if isinstance(fields, dict) else None
+        if not isinstance(choices, list):
+            raise ValueError("no choices")
+        return choices, openai.usage_of(fields.get("usage"))
+
+    def events(self) -> AnswerEvents:
+        return ChatEvents()
+
+    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+        return openai.error_of(upstream, status, headers, body)
+
+
+class ChatEvents:
+    """OpenAI's own chunks, parsed: for clients that speak another dialect. (Chat clients get the bytes: stream.py.)"""
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.error: Json | None = None
+        self.done = self.finished = False
+
+    def feed(self, event: bytes) -> Iterable[Json]:
+        payload = sse.data_of(event)
+        if not payload:
+            return []
+        if payload == b"[DONE]":
+            self.done = True
+            return []
+        try:
+            chunk = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            self.error = {"message": "unreadable"}
+            return []
+        if not isinstance(chunk, dict) or chunk.get("error"):
+            self.error = {"message": "failed"}
+            return []
+        self.usage = openai.usage_of(chunk.get("usage")) or self.usage
+        choices = chunk.get("choices") or []
+        self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
+        return [{"choices": choices}] if choices else []
+
+
+# ---------------------------------------------------------------- Anthropic
+
+
+class AnthropicAdapter:
+    passes_chat = False
+    passes_messages = True
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
+        return upstream.base_url + anthropic.PATH
+
+    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
+        if request.is_native_messages:
+            return  # passes through: it was checked in its own dialect
+        request.adjusted += chat_anthropic.dropped(request.body, upstream_model=upstream_model, supports=supports)
+        self.body(request, upstream, upstream_model, supports, request.max_tokens or 4_096)
+
+    def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
+        try:
+            if request.is_native_messages and request.original is not None:
+                out = messages_anthropic.request(
+                    request.original, upstream_model=upstream_model, output_tokens_max=bound,
+                    user=request.body.get("user"), adjusted=request.adjusted,
+                )  # fmt: skip
+            else:
+                out = chat_anthropic.request(
+                    request.body, upstream_model=upstream_model, stream=request.stream, output_tokens_max=bound, supports=supports,
+                )  # fmt: skip
+        except (Unsupported, Invalid) as fault:
+            raise in_our_words(fault) from fault
+        return serialise(out)
+
+    def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
+        return chat_anthropic.complete(orjson.loads(answer))
+
+    def events(self) -> AnswerEvents:
+        return anthropic_answers.Stream()
+
+    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+        return anthropic.error_of(upstream, status, headers, body)
+
+
+# ---------------------------------------------------------------- Google
+
+
+class GoogleAdapter:
+    passes_chat = False
+    passes_messages = False
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
+        return upstream.base_url + google.path(upstream_model, stream)
+
+    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
+        request.adjusted += chat_google.dropped(request.body, upstream_model=upstream_model, supports=supports)
+        self.body(request, upstream, upstream_model, supports, request.max_tokens or 4_096)
+
+    def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
+        try:
+            out = chat_google.request(
+                request.body, upstream_model=upstream_model, stream=request.stream, output_tokens_max=bound, supports=supports,
+            )  # fmt: skip
+        except (Unsupported, Invalid) as fault:
+            raise in_our_words(fault) from fault
+        return serialise(out)
+
+    def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
+        return chat_google.complete(orjson.loads(answer))
+
+    def events(self) -> AnswerEvents:
+        return chat_google.Stream()
+
+    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+        return google.error_of(upstream, status, headers, body)
+
+
+ADAPTERS: dict[str, Adapter] = {"openai": OpenAIAdapter(), "anthropic": AnthropicAdapter(), "google": GoogleAdapter()}
