@@ -40,7 +40,7 @@ PATHS: dict[str, faces.Face] = {base + path: face for base in ("/api/v1", "/v1")
 
 REFRESH_SECONDS = 5.0
 
-EXPOSED = "x-request-id, x-generation-id, retry-after, x-should-retry, server-timing, x-tokenhub-adjusted"
+EXPOSED = "x-request-id, x-generation-id, retry-after, x-should-retry, server-timing, x-tokenhub-adjusted, x-tokenhub-served-model"
 CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED.encode())]
 PREFLIGHT: Headers = [
     (b"access-control-allow-origin", b"*"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
@@ -16,20 +17,25 @@ from accounts import keys
 from accounts.models import ApiKey
 from billing import ledger
 from billing.models import Price
-from gateway import parameters
+from gateway import faces, parameters, tokens
+from gateway.adapters import in_our_words
+from gateway.dialects import messages_chat
+from gateway.dialects.faults import Invalid, Unsupported
 from gateway.errors import (
     BillingUnavailable,
     InvalidApiKey,
+    InvalidJson,
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
     NoUpstreamAvailable,
+    RequestTooLarge,
 )
 from gateway.models import CallRecord, Model, Outcome, UsageHour
 from gateway.routing import serving
 from gateway.upstreams import registry
 from tokenhub import clock
-from tokenhub.errors import TokenHubError, envelope
+from tokenhub.errors import TokenHubError
 from tokenhub.ids import generation_id, parse_generation_id
 from tokenhub.money import usd_number
 
@@ -44,8 +50,8 @@ def _json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -
     )
 
 
-def endpoint(*methods: str) -> Callable[[View], View]:
-    """A view of the API: its methods, CORS, a request id, and every error in the envelope."""
+def endpoint(*methods: str, face: faces.Face = faces.CHAT) -> Callable[[View], View]:
+    """A view of the API: its methods, CORS, a request id, and every error in the envelope of its dialect."""
 
     def decorate(view: View) -> View:
         @csrf_exempt  # a key in a header is sent by nobody's browser on its own
@@ -60,10 +66,10 @@ def endpoint(*methods: str) -> Callable[[View], View]:
                         raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"allow": ", ".join(methods)})
                     response = view(request, *args, **kwargs)
                 except TokenHubError as error:
-                    response = _json(envelope(error, request_id), error.status, error.headers)
+                    response = _json(face.error_body(error, request_id), error.status, error.headers)
                 except DatabaseError:
                     away = BillingUnavailable("The database cannot be reached right now. Try again.")
-                    response = _json(envelope(away, request_id), away.status, away.headers)
+                    response = _json(face.error_body(away, request_id), away.status, away.headers)
             response["x-request-id"] = request_id
             response["cache-control"] = "no-store"
             return response
@@ -267,6 +273,27 @@ def _receipt(record: CallRecord) -> dict[str, Any]:
         "generation_time": record.duration_ms,
         **({"detail": record.detail} if record.detail else {}),
     }
+
+
+# ---------------------------------------------------------------- counting
+
+
+@endpoint("POST", face=faces.MESSAGES)
+def count_tokens(request: HttpRequest) -> HttpResponse:
+    """Anthropic's route, for every model: a local count, free, and an estimate where the vendor counts otherwise."""
+    key_of(request)
+    try:
+        body = orjson.loads(request.body)
+        messages = messages_chat.count_text(body)
+    except RequestDataTooBig as e:
+        raise RequestTooLarge("The body is larger than 25 MiB.") from e
+    except orjson.JSONDecodeError as e:
+        raise InvalidJson(f"The body is not valid JSON: {e}.") from e
+    except (Unsupported, Invalid) as fault:
+        raise in_our_words(fault) from fault
+    if not Model.objects.filter(slug=body["model"], is_listed=True, kind=Model.Kind.CHAT).exists():
+        raise ModelNotFound(f"There is no chat model `{str(body['model'])[:100]}`.", param="model")
+    return _json({"input_tokens": tokens.count_messages(messages)})
 
 
 # ---------------------------------------------------------------- what is not here

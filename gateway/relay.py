@@ -539,6 +539,8 @@ def _headers(call: Call) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"server-timing", b"tokenhub;dur=%.1f, upstream;dur=%.1f" % (own_seconds * 1000, upstream_seconds * 1000))
     ]
+    if call.target.served_slug != call.target.slug:
+        headers.append((b"x-tokenhub-served-model", call.target.served_slug.encode()))
     if call.request.adjusted:
         headers.append((b"x-tokenhub-adjusted", ", ".join(call.request.adjusted).encode()))
     return headers
@@ -547,6 +549,8 @@ def _headers(call: Call) -> list[tuple[bytes, bytes]]:
 def _detail(call: Call) -> bytes | None:
     """What the receipt shows beyond the counts; most calls have nothing to tell."""
     detail: dict[str, object] = {}
+    if call.target.served_slug != call.target.slug:
+        detail["asked_model"] = call.target.slug
     if call.request.max_tokens is None:
         detail["max_tokens_chosen"] = call.output_tokens_max
     if call.request.adjusted:

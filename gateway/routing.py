@@ -21,7 +21,8 @@ class Target:
     """A model as it is served right now."""
 
     model_id: int
-    slug: str
+    slug: str  # as asked for
+    served_slug: str  # another one where the model has retired
     price: TokenPrice
     upstream: Upstream
     upstream_model: str
@@ -61,6 +62,7 @@ class Directory:
         entry = self._entries.get(slug)
         if entry is None:
             raise ModelNotFound(self._not_found(slug), param="model")
+        entry = self._successor_of(entry)
         model = entry.model
         if model.kind != Model.Kind.CHAT:
             raise NoUpstreamAvailable(f"`{slug}` makes {model.kind}s and is not served here yet.", param="model")
@@ -70,6 +72,7 @@ class Directory:
         return Target(
             model_id=model.pk,
             slug=slug,
+            served_slug=model.slug,
             price=price,
             upstream=entry.upstream,
             upstream_model=entry.upstream_model,
@@ -79,11 +82,21 @@ class Directory:
             max_output_tokens=model.max_output_tokens,
         )
 
+    def _successor_of(self, entry: _Entry) -> _Entry:
+        """A retired model is answered by its named successor, at the successor's price."""
+        while has_retired(entry.model) and entry.model.successor in self._entries:
+            entry = self._entries[entry.model.successor]
+        return entry
+
     def _not_found(self, slug: str) -> str:
         same_name = [known for known in self._entries if known.partition("/")[2] == slug.rpartition("/")[2].lower()]
         near = same_name or difflib.get_close_matches(slug.lower(), list(self._entries), n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(f'`{known}`' for known in near)}?" if near else ""
         return f"There is no model `{slug[:100]}`.{hint} GET /api/v1/models lists them all."
+
+
+def has_retired(model: Model) -> bool:
+    return model.retires_on is not None and model.retires_on <= clock.now().date()
 
 
 def current(schedule: tuple[tuple[datetime, TokenPrice], ...]) -> TokenPrice | None:

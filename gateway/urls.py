@@ -9,6 +9,7 @@ api = [
     path("models/<path:slug>", endpoints.model),
     re_path(r"^credits/?$", endpoints.credits),
     re_path(r"^generation/?$", endpoints.generation),
+    re_path(r"^messages/count_tokens/?$", endpoints.count_tokens),
     re_path(r"^(?:images|videos)/generations/?$", endpoints.media),
     re_path(r"^(?P<path>.*)$", endpoints.unknown_route),
 ]

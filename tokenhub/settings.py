@@ -218,6 +218,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if PUBLIC_URL.startswith("https://") else 0
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024  # the API's bound; relays have their own reader
 APPEND_SLASH = False  # pages answer with and without the slash (urls.py); a redirect would lose a POST's body
 
 # ---------------------------------------------------------------- jobs

@@ -62,11 +62,16 @@ UPSTREAMS = {
 #: the sandbox speaks each vendor's own wire, so that a fresh install goes through the real adapters
 _SANDBOX_PATHS = {"openai": "/v1", "anthropic": "/anthropic/v1", "google": "/google/v1beta"}
 
-_KEY_HEADERS = {
-    "openai": lambda key: (("authorization", f"Bearer {key}"),) if key else (),
-    "anthropic": lambda key: (*((("x-api-key", key),) if key else ()), ("anthropic-version", ANTHROPIC_VERSION)),
-    "google": lambda key: (("x-goog-api-key", key),) if key else (),
-}
+
+def key_headers(dialect: str, key: str) -> tuple[tuple[str, str], ...]:
+    """How each wire carries our key; without one (a base URL alone) only what the wire cannot do without."""
+    match dialect:
+        case "anthropic":
+            version = ("anthropic-version", ANTHROPIC_VERSION)
+            return (("x-api-key", key), version) if key else (version,)
+        case "google":
+            return (("x-goog-api-key", key),) if key else ()
+    return (("authorization", f"Bearer {key}"),) if key else ()
 
 
 def is_configured(name: str) -> bool:
@@ -86,7 +91,7 @@ def reach(name: str) -> Upstream | None:
     return replace(
         upstream,
         base_url=credentials["base_url"] or upstream.base_url,
-        headers=_KEY_HEADERS[upstream.dialect](credentials["api_key"]),
+        headers=key_headers(upstream.dialect, credentials["api_key"]),
         bills_after_hang_up=upstream.bills_after_hang_up or credentials["bills_after_hang_up"],
     )
 
@@ -99,7 +104,7 @@ def _sandbox(stands_in_for: Upstream | None) -> Upstream | None:
         "sandbox",
         settings.SANDBOX_URL + _SANDBOX_PATHS[dialect],
         dialect,
-        headers=_KEY_HEADERS[dialect](""),
+        headers=key_headers(dialect, ""),
         image_tokens_max=3_000,
         is_sandbox=True,
         output_bound_name="max_completion_tokens",

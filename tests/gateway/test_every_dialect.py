@@ -251,3 +251,18 @@ def test_stored_state_of_the_shared_account_is_refused(site: Server, rich: Custo
             f"{site.api}/responses", json={"model": SAMPLE[0], "input": "Hi", **extra}, headers=rich.headers
         )
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_parameter")
+
+
+def test_counting_tokens_is_free(claude: Anthropic, rich: Customer) -> None:
+    ask: list[Any] = [{"role": "user", "content": "What is a river?"}]
+    counted = claude.messages.count_tokens(model="openai/gpt-4.1", messages=ask)
+    assert 5 <= counted.input_tokens <= 15
+    with_tools = claude.messages.count_tokens(
+        model="anthropic/claude-sonnet-4-6", messages=ask, tools=[{"name": "f", "input_schema": SCHEMA}]
+    )
+    assert with_tools.input_tokens > counted.input_tokens
+    with pytest.raises(anthropic.NotFoundError):
+        claude.messages.count_tokens(model="openai/gpt-0", messages=ask)
+    with pytest.raises(anthropic.BadRequestError):
+        claude.messages.count_tokens(model="openai/gpt-4.1", messages=[])
+    assert spent(rich) == 0

@@ -19,7 +19,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.sse import Framer
-from gateway.upstreams import anthropic
+from gateway.upstreams import anthropic, registry
 from gateway.upstreams.registry import Upstream
 
 type Json = dict[str, Any]
@@ -760,7 +760,9 @@ def collected(chunks: list[Json]) -> Json:
 
 
 KEY = "sk-ant-secret"
-UPSTREAM = Upstream("anthropic", "https://api.anthropic.com/v1", "anthropic", headers=anthropic.headers(KEY))
+UPSTREAM = Upstream(
+    "anthropic", "https://api.anthropic.com/v1", "anthropic", headers=registry.key_headers("anthropic", KEY)
+)
 
 
 def failed(status: int, message: str = "no", type_: str = "invalid_request_error", **headers: str) -> Any:
@@ -771,8 +773,8 @@ def failed(status: int, message: str = "no", type_: str = "invalid_request_error
 
 
 def test_the_key_and_the_version_go_as_headers() -> None:
-    assert anthropic.headers(KEY) == (("x-api-key", KEY), ("anthropic-version", "2023-06-01"))
-    assert anthropic.headers("") == (("anthropic-version", "2023-06-01"),)
+    assert registry.key_headers("anthropic", KEY) == (("x-api-key", KEY), ("anthropic-version", "2023-06-01"))
+    assert registry.key_headers("anthropic", "") == (("anthropic-version", "2023-06-01"),)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.sse import Framer
-from gateway.upstreams import google
+from gateway.upstreams import google, registry
 from gateway.upstreams.registry import Upstream
 
 type Json = dict[str, Any]
@@ -728,7 +728,7 @@ def test_no_counts_are_not_zero_counts(nothing: Any) -> None:
 # ---------------------------------------------------------------- the way out, and refusals
 
 KEY = "AIzaSyTestKey"
-UPSTREAM = Upstream("google", "https://a.example/v1beta", "google", google.headers(KEY))
+UPSTREAM = Upstream("google", "https://a.example/v1beta", "google", registry.key_headers("google", KEY))
 
 
 def refusal(status: int, grpc_status: str, message: str = "no", *details: Json) -> bytes:
@@ -740,7 +740,7 @@ def refusal(status: int, grpc_status: str, message: str = "no", *details: Json) 
 def test_plain_and_streamed_calls_have_their_paths_and_the_key_its_header() -> None:
     assert google.path(MODEL, stream=False) == "/models/gemini-3.8-flash:generateContent"
     assert google.path(MODEL, stream=True) == "/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
-    assert google.headers(KEY) == (("x-goog-api-key", KEY),)
+    assert registry.key_headers("google", KEY) == (("x-goog-api-key", KEY),)
 
 
 BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID", "domain": "googleapis.com"}
