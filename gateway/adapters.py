@@ -78,10 +78,15 @@ class OpenAIAdapter:
         for name in upstream.drops:
             if request.body.pop(name, None) is not None:
                 request.adjusted.append(name)
+        least, most = upstream.temperature_range
+        temperature = request.body.get("temperature")
+        if temperature is not None and not least <= temperature <= most:
+            request.body["temperature"] = min(max(temperature, least), most)
+            request.adjusted.append("temperature")
 
     def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
         body = openai.request_body(
-            openai.fitted(request.body, upstream, request.has_extras), upstream_model, request.stream
+            openai.fitted(request.body, upstream, request.has_extras), upstream_model, request.stream, upstream.adds
         )
         return openai.with_output_bound(serialise(body), bound, upstream.output_bound_name)
 
@@ -90,6 +95,8 @@ class OpenAIAdapter:
         choices = fields.get("choices") if isinstance(fields, dict) else None
         if not isinstance(choices, list):
             raise ValueError("no choices")
+        openai.check_base_response(fields.get("base_resp"))
+        openai.normalise_ends(choices)
         return choices, openai.usage_of(fields.get("usage"))
 
     def events(self) -> AnswerEvents:
@@ -124,6 +131,12 @@ class ChatEvents:
             return []
         self.usage = openai.usage_of(chunk.get("usage")) or self.usage
         choices = chunk.get("choices") or []
+        try:
+            openai.check_base_response(chunk.get("base_resp"))
+            openai.normalise_ends(choices)
+        except openai.Failed as e:
+            self.error = {"message": str(e)}
+            return []
         self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
         return [{"choices": choices}] if choices else []
 

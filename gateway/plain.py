@@ -29,6 +29,12 @@ class PlainAnswer:
             self._raw = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
             if "choices" not in self._raw:
                 raise ValueError("no choices")
+            if "base_resp" in self._raw:
+                openai.check_base_response(msgspec.json.decode(self._raw["base_resp"]))
+            if not openai.ends_in_standard_words(bytes(self._raw["choices"])):
+                choices = msgspec.json.decode(self._raw["choices"])
+                openai.normalise_ends(choices)
+                self._raw["choices"] = msgspec.Raw(orjson.dumps(choices))
             usage = self._raw.get("usage")
             self.usage = openai.usage_of(msgspec.json.decode(usage)) if usage is not None else None
         else:

@@ -159,7 +159,9 @@ class Relay:
         canonical = (
             openai.fitted(request.body, upstream, request.has_extras) if upstream.dialect == "openai" else request.body
         )
-        serialised = parameters.serialise(openai.request_body(canonical, target.upstream_model, request.stream))
+        serialised = parameters.serialise(
+            openai.request_body(canonical, target.upstream_model, request.stream, upstream.adds)
+        )
         input_tokens_max = _input_tokens_max(serialised, request, target)
         return Call(
             id=call_id,

@@ -168,6 +168,8 @@ class ChatStream(AnswerStream):
             self._meet(payload)
             if self.error is not None:
                 return
+        if b'"base_resp"' in payload and self._has_failed(payload):
+            return
         if has_value(payload, b'"usage"'):
             payload = self._take_usage(payload)
             if not payload:
@@ -175,7 +177,9 @@ class ChatStream(AnswerStream):
         elif not self._include_usage and b'"usage"' in payload:
             payload = payload.replace(b',"usage":null', b"", 1)
         if not self._finished and has_value(payload, b'"finish_reason"'):
-            self._finished = True
+            payload = self._take_end(payload)
+            if self.error is not None:
+                return
         self._unread.append(payload)
         if not self._speaks:
             # the opening event says only "assistant": until there is an answer, a failure can still be a proper status
@@ -184,6 +188,13 @@ class ChatStream(AnswerStream):
         if self._speaks:
             out += self._waiting
             self._waiting.clear()
+
+    def _has_failed(self, payload: bytes) -> bool:
+        try:
+            openai.check_base_response(orjson.loads(payload).get("base_resp"))
+        except openai.Failed:
+            self.error = UpstreamError("The model's vendor failed while answering.")
+        return self.error is not None
 
     def _meet(self, payload: bytes) -> None:
         """The first event (or one that looks like an error): learn the vendor's id and model, or that it failed."""
@@ -216,6 +227,21 @@ class ChatStream(AnswerStream):
                 fields["usage"] = msgspec.Raw(b"null")
             return msgspec.json.encode(fields)
         return b""
+
+    def _take_end(self, payload: bytes) -> bytes:
+        """The event that ends the answer, in OpenAI's words; vendors have some of their own."""
+        if not openai.ends_in_standard_words(payload):
+            chunk = orjson.loads(payload)
+            try:
+                openai.normalise_ends(chunk.get("choices") or [])
+            except openai.Failed:
+                self.error = UpstreamError("The model's vendor failed while answering.")
+                return payload
+            payload = orjson.dumps(chunk)
+            if not any(choice.get("finish_reason") for choice in chunk.get("choices") or ()):
+                return payload  # an empty word in the middle of an answer
+        self._finished = True
+        return payload
 
     def text(self) -> str:
         for payload in self._unread:

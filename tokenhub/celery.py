@@ -2,14 +2,11 @@
 
 import logging.config
 import os
-import signal
 import warnings
 from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
-
-from tokenhub.processes import end_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenhub.settings")
 
@@ -46,9 +43,3 @@ def log_like_everything_else(**kwargs: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
-
-
-@signals.beat_embedded_init.connect
-def end_with_the_worker(**kwargs: Any) -> None:
-    """The scheduler is a child of the worker, and would go on alone if that is killed."""
-    end_with(os.getppid(), signal.SIGTERM)

@@ -35,6 +35,7 @@ DATA_DIR_CHECK_SECONDS = 2
 BACKLOG = 2048
 WEB_GRACE_SECONDS, WORKER_GRACE_SECONDS, SANDBOX_GRACE_SECONDS, SERVER_GRACE_SECONDS = 15, 10, 5, 20
 EXAMPLE_MODEL = "openai/gpt-4.1"
+CELERY = ["-m", "celery", "--quiet", "-A", "tokenhub"]
 
 
 class Refused(Exception):
@@ -238,7 +239,7 @@ class Supervisor:
             port = str(free_port())
             self.env["TOKENHUB_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
             self._start_group([self._sandbox(port)])
-        self._start_group([self._worker()])
+        self._start_group([self._worker(), self._scheduler()])
         self._start_group([self._web(number) for number in range(1, self.web_processes + 1)])
 
     def _sandbox(self, port: str) -> Child:
@@ -247,11 +248,22 @@ class Supervisor:
 
     def _worker(self) -> Child:
         command = [
-            "-m", "celery", "--quiet", "-A", "tokenhub", "worker",
-            "--beat", "--schedule", str(self.data_dir / "celerybeat-schedule"),
-            "--pool", "threads", "--concurrency", "4", "--without-gossip", "--without-mingle", "--without-heartbeat",
+            *CELERY, "worker", "--pool", "threads", "--concurrency", "4",
+            "--without-gossip", "--without-mingle", "--without-heartbeat",
         ]  # fmt: skip
         return Child("worker", partial(python, command, self.env), grace_seconds=WORKER_GRACE_SECONDS)
+
+    def _scheduler(self) -> Child:
+        """A child of its own: inside the worker its death would go unnoticed, and with it the sweeps would end."""
+        command = [
+            *CELERY,
+            "beat",
+            "--scheduler",
+            "celery.beat:Scheduler",
+            "--pidfile",
+            "",
+        ]  # in memory: nothing to corrupt
+        return Child("scheduler", partial(python, command, self.env), grace_seconds=WORKER_GRACE_SECONDS)
 
     def _web(self, number: int) -> Child:
         assert self._listener is not None  # noqa: S101 - opened before any child

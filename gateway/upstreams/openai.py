@@ -25,9 +25,11 @@ PATH = "/chat/completions"
 RETRY_AFTER_SECONDS_MAX = 120
 
 
-def request_body(body: dict[str, Any], upstream_model: str, stream: bool) -> dict[str, Any]:
+def request_body(
+    body: dict[str, Any], upstream_model: str, stream: bool, adds: tuple[tuple[str, Any], ...] = ()
+) -> dict[str, Any]:
     """What goes out, still without the output bound (it is known only once the call is admitted)."""
-    out = {"model": upstream_model, **body}
+    out = {"model": upstream_model, **body, **dict(adds)}
     if stream:
         out |= {"stream": True, "stream_options": {"include_usage": True}}
     return out
@@ -70,6 +72,48 @@ def _fitted_message(message: dict[str, Any], upstream: Upstream) -> dict[str, An
 def _plain_id(call_id: str) -> str:
     """Gemini's signatures travel inside the ids of its calls, behind a tilde; others would choke on their length."""
     return call_id.partition("~")[0]
+
+
+#: how its kin end an answer in words of their own; None: it did not end, it failed
+FINISH_REASONS: dict[str, str | None] = {
+    "sensitive": "content_filter",  # Zhipu
+    "model_context_window": "length",
+    "model_context_window_exceeded": "length",
+    "network_error": None,
+    "insufficient_system_resource": None,  # DeepSeek
+}
+_STANDARD_ENDS = tuple(
+    b'"finish_reason":%b"%b"' % (space, reason)
+    for space in (b"", b" ")
+    for reason in (b"stop", b"length", b"tool_calls", b"content_filter", b"function_call")
+)
+
+
+class Failed(ValueError):
+    """A 200 that says it failed."""
+
+
+def ends_in_standard_words(payload: bytes) -> bool:
+    return any(end in payload for end in _STANDARD_ENDS)
+
+
+def normalise_ends(choices: list[Any]) -> None:
+    """Finish reasons in OpenAI's words, in place. Raises Failed where the vendor gave up instead of ending."""
+    for choice in choices:
+        reason = choice.get("finish_reason")
+        if reason == "":  # xAI, after tool calls
+            said = choice.get("message") or choice.get("delta") or {}
+            choice["finish_reason"] = "tool_calls" if said.get("tool_calls") else None
+        elif reason in FINISH_REASONS:
+            choice["finish_reason"] = FINISH_REASONS[reason]
+            if choice["finish_reason"] is None:
+                raise Failed(reason)
+
+
+def check_base_response(base: Any) -> None:
+    """MiniMax reports failures inside a 200 (``base_resp``). Raises Failed."""
+    if isinstance(base, dict) and base.get("status_code") not in (None, 0):
+        raise Failed(f"base_resp {base.get('status_code')}")
 
 
 def usage_of(usage: Any) -> Usage | None:

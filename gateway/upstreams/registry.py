@@ -30,6 +30,8 @@ class Upstream:
     renames_developer: bool = True  # knows only `system`
     keeps_reasoning: bool = False  # wants `reasoning_content` of earlier turns back
     flattens_text: bool = False  # takes text only as a string
+    temperature_range: tuple[float, float] = (0.0, 2.0)
+    adds: tuple[tuple[str, Any], ...] = ()  # said with every call
 
 
 _NO_LOGITS = ("logit_bias", "logprobs", "top_logprobs")
@@ -49,8 +51,15 @@ UPSTREAMS = {
             output_bound_name="max_completion_tokens", drops=("stop", "presence_penalty", "frequency_penalty"),
         ),
         Upstream("dashscope", "https://dashscope-intl.aliyuncs.com", path_prefix="/compatible-mode/v1"),
-        Upstream("zhipu", "https://api.z.ai/api/paas/v4", drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty", "seed")),
-        Upstream("minimax", "https://api.minimax.io/v1", drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty")),
+        Upstream(
+            "zhipu", "https://api.z.ai/api/paas/v4",
+            drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty", "seed"), temperature_range=(0.01, 0.99),  # strictly between 0 and 1
+        ),
+        Upstream(
+            "minimax", "https://api.minimax.io/v1",
+            drops=(*_NO_LOGITS, "presence_penalty", "frequency_penalty"), temperature_range=(0.01, 1.0),
+            adds=(("reasoning_split", True),),  # or thoughts come inside the answer, between tags
+        ),
         Upstream("mimo", "https://api.xiaomimimo.com/v1", output_bound_name="max_completion_tokens", keeps_reasoning=True),
         Upstream("moonshot", "https://api.moonshot.ai/v1", drops=("temperature",), keeps_reasoning=True, flattens_text=True),
         Upstream("deepseek", "https://api.deepseek.com", keeps_reasoning=True),

@@ -209,7 +209,7 @@ def test_every_price_can_be_billed(slug: str) -> None:
         ('input: "2.00"', 'input: "-2.00"', r"acme/one: prices from 2026-01-01: input: '-2.00' is not an amount"),
         ('input: "2.00"', 'input: "2,00"', r"input: '2,00' is not an amount"),
         ('input: "2.00"', 'input: "0.00"', r"input: '0.00' is too little"),
-        ('input: "2.00"', 'input: "0.0000000001"', r"more than nine decimals"),
+        ('input: "2.00"', 'input: "0.0000000001"', r"at most nine decimals"),
         ('cached_input: "0.50"', 'cached_input: "5.00"', r"cached_input: 5.00 is dearer than the input's 2.00"),
         ('cost: {input: "1.00"', 'cost: {input: "x"', r"prices from 2026-12-01: cost: input: 'x'"),
         ("cost: same", "cost: smae", r"\$.prices\[0\].cost"),

@@ -1,5 +1,6 @@
 """`kill -9` of every process in the middle of twenty streams, then `make run` again: data kept, holds ended, ledger right."""
 
+import contextlib
 import json
 import os
 import signal
@@ -50,13 +51,10 @@ class Run:
         """Every process at once; none gets to say goodbye."""
         assert self.server is not None
         tree = _tree(self.server.process.pid)
-        for pid in tree:
-            os.kill(pid, signal.SIGSTOP)  # so that no parent sees a child die and no child is missed
+        for pid in tree:  # so that no parent sees a child die and no child is missed
+            _send(pid, signal.SIGSTOP)
         for pid in [*tree, *_tree(self.server.process.pid)]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            _send(pid, signal.SIGKILL)
         self.server.process.wait()
 
     def manage(self, *command: str) -> tuple[int, Any]:
@@ -70,13 +68,19 @@ class Run:
         return done.returncode, json.loads(done.stdout)
 
 
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a backend of PostgreSQL may end between the look and the signal
+        os.kill(pid, number)
+
+
 def _tree(pid: int) -> list[int]:
     pids, todo = [], [pid]
     while todo:
         one = todo.pop()
         pids.append(one)
         for children in Path(f"/proc/{one}/task").glob("*/children"):
-            todo += map(int, children.read_text().split())
+            with contextlib.suppress(OSError):
+                todo += map(int, children.read_text().split())
     return pids
 
 
