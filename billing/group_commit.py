@@ -19,8 +19,8 @@ import psycopg
 from psycopg import pq
 
 BATCH_MAX, QUEUE_MAX = 512, 20_000
-#: under load, calls whose bytes are already here join the batch: a few turns of the event loop, never a timer
-READY_TURNS, BUSY_BATCH = 3, 4
+#: under load, calls whose bytes are already here join the batch: a turn of the event loop, never a timer
+READY_TURNS, BUSY_BATCH = 1, 4
 #: one batch's answer; a server that stalls longer is treated like one that died
 ANSWER_SECONDS = 5.0
 CONNECT_TIMEOUT = b"3"

@@ -150,6 +150,7 @@ class Gateway:
     """The ASGI app. ``open`` and ``close`` belong to the server's lifespan."""
 
     async def open(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._desk = Desk(settings.DATABASE_URL, name="web")
         self._client = Client()
         self._directory = Directory()
@@ -190,7 +191,8 @@ class Gateway:
         request = exchange.face.read(_json(await exchange.body()))
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an ASGI app runs in a task
-        watch = asyncio.create_task(exchange.watch_hang_up(task))
+        # started in place: it only has to reach its wait, and a turn of the loop for that would be paid by every call
+        watch = asyncio.Task(exchange.watch_hang_up(task), loop=self._loop, eager_start=True)
         try:
             await self.relay.answer(exchange.id, exchange.started, key_hash, exchange.face, request, exchange)
         finally:

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 import uvicorn
 
 from tokenhub import environment
+from tokenhub.one_write import OneWriteProtocol
 
 KEEP_ALIVE_SECONDS = 75
 #: what is still streaming after this is settled as a hang-up; the supervisor waits a little longer
@@ -34,7 +35,7 @@ def configuration() -> uvicorn.Config:
         host=environment.text("HOST", "127.0.0.1"),
         port=environment.number("PORT", 8000, least=1),
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,  # Django's

@@ -82,11 +82,7 @@ FINISH_REASONS: dict[str, str | None] = {
     "network_error": None,
     "insufficient_system_resource": None,  # DeepSeek
 }
-_STANDARD_ENDS = tuple(
-    b'"finish_reason":%b"%b"' % (space, reason)
-    for space in (b"", b" ")
-    for reason in (b"stop", b"length", b"tool_calls", b"content_filter", b"function_call")
-)
+_STANDARD_END = re.compile(rb'"finish_reason": ?"(?:stop|length|tool_calls|content_filter|function_call)"')
 
 
 class Failed(ValueError):
@@ -94,7 +90,7 @@ class Failed(ValueError):
 
 
 def ends_in_standard_words(payload: bytes) -> bool:
-    return any(end in payload for end in _STANDARD_ENDS)
+    return _STANDARD_END.search(payload) is not None
 
 
 def normalise_ends(choices: list[Any]) -> None:

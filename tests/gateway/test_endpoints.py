@@ -95,3 +95,13 @@ def test_end_user_ids_reach_the_vendor_only_as_hashes_of_ours(client: httpx.Clie
         assert not {"store", "metadata"} & asked.keys()
         seen |= {asked["user"], asked["prompt_cache_key"]}
     assert len(seen) == 4 and "mira" not in seen
+
+
+def test_heads_without_bodies_are_sent(site: Server) -> None:
+    """Head and body leave in one write; an answer without a body must not wait for one."""
+    with httpx.Client(base_url=site.url, timeout=10) as http:
+        for _ in range(2):  # on one connection
+            assert http.head("/healthz").status_code == 200
+            assert http.options("/api/v1/chat/completions").status_code == 204
+            assert http.get("/static/css/tokens.css").status_code == 200
+            assert http.get("/healthz").json() == {"status": "ok"}
