@@ -8,18 +8,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 import msgspec
-import orjson
 from django.conf import settings
 
 from billing import pricing
 from billing.group_commit import Refused, Unavailable
 from billing.meters import Usage
-from billing.pricing import Quote
-from gateway import faces, parameters, tokens
-from gateway.adapters import ADAPTERS, Adapter
 from gateway.admission import (
     CLOSED_BEFORE,
     ESTIMATED,
@@ -32,6 +27,7 @@ from gateway.admission import (
     Request,
     Settlement,
 )
+from gateway.call import STREAM_HEADERS, Call, prepare, stream_for
 from gateway.errors import (
     AccountFrozen,
     BillingUnavailable,
@@ -47,64 +43,13 @@ from gateway.limits import ANSWER_BYTES_MAX, DRAIN_SECONDS
 from gateway.models import Outcome
 from gateway.parameters import ChatRequest
 from gateway.plain import PlainAnswer
-from gateway.routing import Directory, Target
-from gateway.stream import AnswerStream, ChatStream, NativeMessagesStream, Sink, TranslatedStream
-from gateway.upstreams import openai
+from gateway.routing import Directory
+from gateway.stream import AnswerStream, Sink
 from gateway.upstreams.client import AnswerTooLarge, Client, Lost, NotReached, Response
 from tokenhub.errors import TokenHubError
-from tokenhub.ids import generation_id
 from tokenhub.money import usd_string
 
 log = logging.getLogger("tokenhub.relay")
-
-#: without a bound from the caller and from the model
-OUTPUT_TOKENS_DEFAULT = 32_768
-OUTPUT_TOKENS_UNKNOWN_CAP = 128_000
-#: what a quarter of the balance buys, but at least this
-OUTPUT_TOKENS_LEAST = 1_024
-
-#: what vendors add around each message and call, in tokens, beyond the bytes of its JSON
-TEMPLATE_TOKENS = 64
-TOOLS_TEMPLATE_TOKENS = 1_024
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One call on its way through. Times are ``time.monotonic`` seconds."""
-
-    id: bytes
-    started: float
-    target: Target
-    request: ChatRequest
-    input_tokens_max: int
-    face: Face
-    adapter: Adapter
-    serialised: bytes | None  # the body for an OpenAI-shaped upstream, still without the output bound
-    quote: Quote
-    price_id: int
-    admission: Admission | None = None
-    output_tokens_max: int = 0
-    opened: float = 0.0
-    first_byte: float = 0.0
-    response: Response | None = None
-    stream: AnswerStream | None = None
-    is_settled: bool = False
-    timed_out: bool = False
-    task: asyncio.Task[None] | None = None
-    checkpointed_nanos: int = 0
-    input_tokens_counted: int = -1
-    heard: float = 0.0  # when the upstream last said something
-
-    @property
-    def generation_id(self) -> str:
-        return generation_id(self.id)
-
-    def input_tokens(self) -> int:
-        """Counted here, once, for calls whose vendor does not say; never above what was held for."""
-        if self.input_tokens_counted < 0:
-            counted = tokens.count_messages(self.request.body["messages"])
-            self.input_tokens_counted = min(counted, self.input_tokens_max)
-        return self.input_tokens_counted
 
 
 class Relay:
@@ -122,7 +67,7 @@ class Relay:
     async def answer(
         self, call_id: bytes, started: float, key_hash: bytes, face: Face, request: ChatRequest, sink: Sink
     ) -> None:
-        call = self._prepare(call_id, started, key_hash, face, request)
+        call = prepare(self._directory, call_id, started, key_hash, face, request)
         await self._admit(call, key_hash)
         call.task = asyncio.current_task()
         self.open_calls.add(call)
@@ -146,38 +91,8 @@ class Relay:
         else:
             await self._pass_plain(call, response, sink)
 
-    # ------------------------------------------------------------ before any money moves
-
-    def _prepare(self, call_id: bytes, started: float, key_hash: bytes, face: Face, request: ChatRequest) -> Call:
-        target = self._directory.find(request.model)
-        parameters.fit(request, target.supports, target.input_modalities)
-        parameters.scope_identifiers(request, key_hash)
-        upstream = target.upstream
-        adapter = ADAPTERS[upstream.dialect or "openai"]
-        adapter.check(request, upstream, target.upstream_model, target.supports)
-        # once for two purposes: the bytes bound the prompt's tokens, and an OpenAI-shaped upstream gets these very bytes
-        canonical = (
-            openai.fitted(request.body, upstream, request.has_extras) if upstream.dialect == "openai" else request.body
-        )
-        serialised = parameters.serialise(
-            openai.request_body(canonical, target.upstream_model, request.stream, upstream.adds)
-        )
-        input_tokens_max = _input_tokens_max(serialised, request, target)
-        return Call(
-            id=call_id,
-            started=started,
-            target=target,
-            request=request,
-            input_tokens_max=input_tokens_max,
-            face=face,
-            adapter=adapter,
-            serialised=serialised if upstream.dialect == "openai" else None,
-            quote=pricing.quote(target.price, input_tokens_max),
-            price_id=target.price.id,
-        )
-
     async def _admit(self, call: Call, key_hash: bytes) -> None:
-        least, most = _output_bounds(call.request, call.target)
+        least, most = call.output_bounds()
         choices, quote = call.request.choices, call.quote
         request = Request(
             call=call.id,
@@ -212,7 +127,7 @@ class Relay:
         """The upstream's 200, or the error of ours that its answer amounts to. Errors before output are free."""
         upstream = call.target.upstream
         url = call.adapter.url(upstream, call.target.upstream_model, call.request.stream)
-        body = _body(call)
+        body = call.body()
         call.opened = call.heard = time.monotonic()
         try:
             response = call.response = await self._client.post(url, body, upstream.headers)
@@ -242,16 +157,16 @@ class Relay:
             error = UpstreamError("The model's vendor sent an unreadable answer. Nothing was charged.")
             raise await self._free(call, error, Outcome.UPSTREAM_LOST) from e
         call.first_byte = time.monotonic()
-        usage = plain.usage if plain.usage is not None else _counted(call, plain.text())
+        usage = plain.usage if plain.usage is not None else call.counted(plain.text())
         cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=plain.usage is None)
         body = plain.body(call.generation_id, call.target.slug, usage, cost)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *_headers(call)]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *call.headers()]
         await sink.start(200, headers)
         await sink.end(body)
 
     async def _pass_stream(self, call: Call, response: Response, sink: Sink) -> None:
         """Events pass through as they come. The last ones wait for the capture."""
-        stream = call.stream = _stream_for(call, sink)
+        stream = call.stream = stream_for(call, sink)
         try:
             async for chunk in response.chunks():
                 call.heard = time.monotonic()
@@ -264,7 +179,7 @@ class Relay:
         if not stream.is_complete:
             error = stream.error or UpstreamError("The model's vendor broke off.")
             return await self._break_off(call, error, Outcome.UPSTREAM_LOST)
-        usage = stream.usage if stream.usage is not None else _counted(call, stream.text())
+        usage = stream.usage if stream.usage is not None else call.counted(stream.text())
         cost = await self._settle(call, usage, 200, Outcome.COMPLETED, estimated=stream.usage is None)
         await stream.finish(usage, cost)
         return None
@@ -274,7 +189,7 @@ class Relay:
             return
         if not call.first_byte:
             call.first_byte = call.heard
-            stream.headers = [*STREAM_HEADERS, *_headers(call)]
+            stream.headers = [*STREAM_HEADERS, *call.headers()]
         await stream.send(data)
 
     # ------------------------------------------------------------ other endings
@@ -308,7 +223,7 @@ class Relay:
             return
         if call.response is not None:
             call.response.abort()
-        usage, estimated = _received(call, call.stream)
+        usage, estimated = call.received(call.stream)
         self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=estimated)
 
     async def _drain(self, call: Call, stream: AnswerStream, response: Response) -> None:
@@ -322,7 +237,7 @@ class Relay:
             pass
         finally:
             response.abort()
-            usage, estimated = _received(call, stream)
+            usage, estimated = call.received(stream)
             self._settle_once(call, usage, 499, Outcome.CLIENT_CLOSED, estimated=estimated)
 
     async def _break_off(self, call: Call, error: TokenHubError, outcome: Outcome) -> None:
@@ -333,7 +248,7 @@ class Relay:
             if stream is not None and stream.has_started:
                 return await stream.fail(error)
             raise error
-        usage, estimated = _received(call, stream)
+        usage, estimated = call.received(stream)
         await self._settle(call, usage, error.status, outcome, estimated=estimated)
         return await stream.fail(error)
 
@@ -346,7 +261,7 @@ class Relay:
 
     async def _settle(self, call: Call, usage: Usage, status: int, outcome: Outcome, *, estimated: bool = False) -> int:
         """Commits what the call cost, and returns the nano-USD that were charged."""
-        cost = min(pricing.cost(call.target.price, usage), _held(call))
+        cost = min(pricing.cost(call.target.price, usage), call.held_nanos)
         future = self._settle_once(call, usage, status, outcome, estimated=estimated)
         if future is None:
             return cost
@@ -370,12 +285,12 @@ class Relay:
         call.is_settled = True
         now = time.monotonic()
         cost = pricing.cost(call.target.price, usage)
-        if cost > _held(call):
+        if cost > call.held_nanos:
             log.error(
                 "%s cost more than was held: %d > %d nanos, model %s",
                 call.generation_id,
                 cost,
-                _held(call),
+                call.held_nanos,
                 call.target.slug,
             )
         flags = (
@@ -398,7 +313,7 @@ class Relay:
                 duration_ms=int((now - call.started) * 1000),
                 first_byte_ms=int((call.first_byte - call.started) * 1000) if call.first_byte else -1,
                 flags=flags,
-                detail=_detail(call),
+                detail=call.detail(),
             )
         )
 
@@ -427,7 +342,7 @@ class Relay:
             if not output_tokens:
                 continue
             usage = Usage(input_tokens=call.input_tokens(), output_tokens=output_tokens)
-            cost = min(pricing.cost(call.target.price, usage), _held(call))
+            cost = min(pricing.cost(call.target.price, usage), call.held_nanos)
             if cost > call.checkpointed_nanos:
                 call.checkpointed_nanos = cost
                 self._desk.checkpoint(Checkpoint(call.id, cost, usage.input_tokens, usage.output_tokens))
@@ -435,38 +350,6 @@ class Relay:
     async def close(self) -> None:
         if self._drains:
             await asyncio.wait(self._drains)
-
-
-STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
-
-
-def _held(call: Call) -> int:
-    return (call.admission.amount_nanos if call.admission else None) or 0
-
-
-def _input_tokens_max(serialised: bytes, request: ChatRequest, target: Target) -> int:
-    """An upper bound of the prompt's tokens: its UTF-8 bytes plus the maximum of each image; no vendor takes more than the window."""
-    bound = parameters.text_bytes(serialised, request) + TEMPLATE_TOKENS
-    bound += request.image_count * target.upstream.image_tokens_max
-    if "tools" in request.body:
-        bound += TOOLS_TEMPLATE_TOKENS
-    return min(bound, target.context_window) if target.context_window else bound
-
-
-def _output_bounds(request: ChatRequest, target: Target) -> tuple[int, int]:
-    """Least and most output tokens per choice. Equal where the caller named the bound (cut to what the model can do)."""
-    cap = target.max_output_tokens or OUTPUT_TOKENS_UNKNOWN_CAP
-    if request.max_tokens is not None:
-        if request.max_tokens > cap:
-            request.adjusted.append("max_tokens")
-        bound = min(request.max_tokens, cap)
-        return bound, bound
-    most = min(cap, OUTPUT_TOKENS_DEFAULT)
-    return min(OUTPUT_TOKENS_LEAST, most), most
 
 
 def _not_admitted(admission: Admission, request: Request, call: Call) -> TokenHubError:
@@ -493,68 +376,3 @@ def _not_admitted(admission: Admission, request: Request, call: Call) -> TokenHu
                 top_up_url=f"{settings.PUBLIC_URL}/billing",
             )
     return BillingUnavailable("This call could not be admitted. Nothing was charged; try again.")
-
-
-def _counted(call: Call, text: str) -> Usage:
-    return Usage(input_tokens=call.input_tokens(), output_tokens=tokens.count(text) if text else 0)
-
-
-def _received(call: Call, stream: AnswerStream | None) -> tuple[Usage, bool]:
-    """What an answer that did not end had cost so far. A vendor's counts stand only for an answer that it ended."""
-    if stream is None:
-        return _counted(call, ""), True
-    if stream.usage is not None and stream.is_complete:
-        return stream.usage, False
-    return _counted(call, stream.text()), True
-
-
-def _body(call: Call) -> bytes:
-    if call.serialised is not None:
-        return openai.with_output_bound(call.serialised, call.output_tokens_max, call.target.upstream.output_bound_name)
-    target = call.target
-    return call.adapter.body(
-        call.request, target.upstream, target.upstream_model, target.supports, call.output_tokens_max
-    )
-
-
-def _stream_for(call: Call, sink: Sink) -> AnswerStream:
-    """Bytes pass through where client and vendor speak the same dialect; every other pair is translated."""
-    headers = [*STREAM_HEADERS, *_headers(call)]
-    dialect, slug = call.target.upstream.dialect, call.target.slug
-    if call.face is faces.CHAT and dialect == "openai":
-        return ChatStream(
-            sink, headers, generation_id=call.generation_id, model=slug, include_usage=call.request.include_usage
-        )
-    if call.request.is_native_messages and dialect == "anthropic":
-        return NativeMessagesStream(
-            sink, headers, generation_id=call.generation_id, model=slug,
-            failure=lambda error: faces.messages_failure(error, call.generation_id),
-        )  # fmt: skip
-    client = call.face.events(call.request, call.generation_id, slug, call.input_tokens())
-    return TranslatedStream(sink, headers, upstream=call.adapter.events(), client=client)
-
-
-def _headers(call: Call) -> list[tuple[bytes, bytes]]:
-    """``server-timing`` tells our own milliseconds apart from the upstream's."""
-    upstream_seconds = (call.first_byte - call.opened) if call.first_byte else 0.0
-    own_seconds = time.monotonic() - call.started - upstream_seconds
-    headers = [
-        (b"server-timing", b"tokenhub;dur=%.1f, upstream;dur=%.1f" % (own_seconds * 1000, upstream_seconds * 1000))
-    ]
-    if call.target.served_slug != call.target.slug:
-        headers.append((b"x-tokenhub-served-model", call.target.served_slug.encode()))
-    if call.request.adjusted:
-        headers.append((b"x-tokenhub-adjusted", ", ".join(call.request.adjusted).encode()))
-    return headers
-
-
-def _detail(call: Call) -> bytes | None:
-    """What the receipt shows beyond the counts; most calls have nothing to tell."""
-    detail: dict[str, object] = {}
-    if call.target.served_slug != call.target.slug:
-        detail["asked_model"] = call.target.slug
-    if call.request.max_tokens is None:
-        detail["max_tokens_chosen"] = call.output_tokens_max
-    if call.request.adjusted:
-        detail["adjusted"] = call.request.adjusted
-    return orjson.dumps(detail) if detail else None

@@ -266,3 +266,28 @@ def test_counting_tokens_is_free(claude: Anthropic, rich: Customer) -> None:
     with pytest.raises(anthropic.BadRequestError):
         claude.messages.count_tokens(model="openai/gpt-4.1", messages=[])
     assert spent(rich) == 0
+
+
+def test_a_document_is_held_for_and_reaches_who_can_read_it(oai: OpenAI, rich: Customer) -> None:
+    pdf = "data:application/pdf;base64," + "QUJD" * 1_000
+    parts: list[Any] = [
+        {"type": "text", "text": "[[sandbox: usage 3000,5]] What does it say?"},
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": pdf}},
+    ]
+    for slug in ("openai/gpt-4.1", "anthropic/claude-sonnet-4-6", "google/gemini-3.8-flash"):
+        answer = oai.chat.completions.create(model=slug, messages=[{"role": "user", "content": parts}], max_tokens=100)
+        assert answer.choices[0].message.content
+    held = CallRecord.objects.filter(account_id=rich.account.pk).order_by("created_at").first()
+    assert held is not None and held.held_nanos > 3_000 * 2_000  # gpt-4.1: more than three thousand tokens of document
+    with pytest.raises(openai.BadRequestError) as blind:
+        oai.chat.completions.create(model="sandbox/echo", messages=[{"role": "user", "content": parts}])
+    assert blind.value.code == "unsupported_parameter"
+
+
+def test_what_a_dialect_cannot_say_to_a_vendor_is_named(site: Server, rich: Customer) -> None:
+    body = {"model": "openai/gpt-4.1", "max_tokens": 50, "top_k": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = httpx.post(f"{site.api}/messages", json=body, headers=rich.headers, timeout=30)
+    assert answer.status_code == 200 and "top_k" in answer.headers["x-tokenhub-adjusted"]
+    body["model"] = "anthropic/claude-sonnet-4-6"
+    answer = httpx.post(f"{site.api}/messages", json=body, headers=rich.headers, timeout=30)
+    assert answer.status_code == 200 and "x-tokenhub-adjusted" not in answer.headers
