@@ -10,7 +10,7 @@ import orjson
 
 from billing.meters import Usage
 from gateway import sse
-from gateway.dialects import anthropic_answers, chat_anthropic, chat_google, messages_anthropic
+from gateway.dialects import chat_anthropic, chat_google, messages_anthropic
 from gateway.dialects.faults import Invalid, Unknown, Unsupported
 from gateway.errors import InvalidRequest, UnknownParameter, UnsupportedParameter
 from gateway.parameters import ChatRequest, serialise
@@ -19,6 +19,9 @@ from gateway.upstreams.registry import Upstream
 from tokenhub.errors import TokenHubError
 
 type Json = dict[str, Any]
+
+#: a translation is tried before any money moves; the real bound is known only once the call is admitted
+OUTPUT_TOKENS_TRIED = 4_096
 
 
 class AnswerEvents(Protocol):
@@ -141,64 +144,22 @@ class ChatEvents:
         return [{"choices": choices}] if choices else []
 
 
-# ---------------------------------------------------------------- Anthropic
+# ---------------------------------------------------------------- vendors with a wire of their own
 
 
-class AnthropicAdapter:
-    passes_chat = False
-    passes_messages = True
+class TranslatingAdapter:
+    """Says a canonical call in a vendor's dialect, and reads its answers back; the words are the dialect module's."""
 
-    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
-        return upstream.base_url + anthropic.PATH
+    passes_chat = passes_messages = False
+    dialect: Any  # a module of dialects/: request, dropped, complete, Stream
 
     def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
-        if request.is_native_messages:
-            return  # passes through: it was checked in its own dialect
-        request.adjusted += chat_anthropic.dropped(request.body, upstream_model=upstream_model, supports=supports)
-        self.body(request, upstream, upstream_model, supports, request.max_tokens or 4_096)
+        request.adjusted += self.dialect.dropped(request.body, upstream_model=upstream_model, supports=supports)
+        self.body(request, upstream, upstream_model, supports, request.max_tokens or OUTPUT_TOKENS_TRIED)
 
     def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
         try:
-            if request.is_native_messages and request.original is not None:
-                out = messages_anthropic.request(
-                    request.original, upstream_model=upstream_model, output_tokens_max=bound,
-                    user=request.body.get("user"), adjusted=request.adjusted,
-                )  # fmt: skip
-            else:
-                out = chat_anthropic.request(
-                    request.body, upstream_model=upstream_model, stream=request.stream, output_tokens_max=bound, supports=supports,
-                )  # fmt: skip
-        except (Unsupported, Invalid) as fault:
-            raise in_our_words(fault) from fault
-        return serialise(out)
-
-    def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
-        return chat_anthropic.complete(orjson.loads(answer))
-
-    def events(self) -> AnswerEvents:
-        return anthropic_answers.Stream()
-
-    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
-        return anthropic.error_of(upstream, status, headers, body)
-
-
-# ---------------------------------------------------------------- Google
-
-
-class GoogleAdapter:
-    passes_chat = False
-    passes_messages = False
-
-    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
-        return upstream.base_url + google.path(upstream_model, stream)
-
-    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
-        request.adjusted += chat_google.dropped(request.body, upstream_model=upstream_model, supports=supports)
-        self.body(request, upstream, upstream_model, supports, request.max_tokens or 4_096)
-
-    def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
-        try:
-            out = chat_google.request(
+            out = self.dialect.request(
                 request.body, upstream_model=upstream_model, stream=request.stream, output_tokens_max=bound, supports=supports,
             )  # fmt: skip
         except (Unsupported, Invalid) as fault:
@@ -206,10 +167,45 @@ class GoogleAdapter:
         return serialise(out)
 
     def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
-        return chat_google.complete(orjson.loads(answer))
+        choices, usage = self.dialect.complete(orjson.loads(answer))
+        return choices, usage
 
     def events(self) -> AnswerEvents:
-        return chat_google.Stream()
+        events: AnswerEvents = self.dialect.Stream()
+        return events
+
+
+class AnthropicAdapter(TranslatingAdapter):
+    """Messages clients pass through: their body was checked in its own dialect."""
+
+    passes_messages = True
+    dialect = chat_anthropic
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
+        return upstream.base_url + anthropic.PATH
+
+    def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
+        if not request.is_native_messages:
+            super().check(request, upstream, upstream_model, supports)
+
+    def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
+        if not request.is_native_messages or request.original is None:
+            return super().body(request, upstream, upstream_model, supports, bound)
+        out = messages_anthropic.request(
+            request.original, upstream_model=upstream_model, output_tokens_max=bound,
+            user=request.body.get("user"), adjusted=request.adjusted,
+        )  # fmt: skip
+        return serialise(out)
+
+    def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+        return anthropic.error_of(upstream, status, headers, body)
+
+
+class GoogleAdapter(TranslatingAdapter):
+    dialect = chat_google
+
+    def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
+        return upstream.base_url + google.path(upstream_model, stream)
 
     def error_of(self, upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
         return google.error_of(upstream, status, headers, body)
