@@ -376,7 +376,7 @@ def test_hang_up_before_output_costs_the_input(
 def test_many_hang_ups_leave_nothing_behind(site: servers.Server) -> None:
     customer = new_customer()
     body = chat("[[sandbox: tokens 300; pace 50]] Tell me about rivers", stream=True, max_tokens=300)
-    threads = [threading.Thread(target=hang_up_after, args=(site.url, customer, body, n)) for n in range(20)]
+    threads = [threading.Thread(target=hang_up_after, args=(site.url, customer, body, n)) for n in range(1, 21)]
     for thread in threads:
         thread.start()
     for thread in threads:
