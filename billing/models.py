@@ -173,6 +173,9 @@ class Hold(models.Model):
     closed_at = models.DateTimeField(null=True)
     model_id = models.IntegerField()
     price_id = models.IntegerField()  # frozen at admission
+    # with the checkpoint: another model than asked for, where a fallback answers
+    served_model_id = models.IntegerField(null=True)
+    served_price_id = models.IntegerField(null=True)
     state = models.TextField(default="open", db_collation="C")
 
     class Meta:

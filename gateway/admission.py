@@ -51,6 +51,8 @@ class Code(IntEnum):
     INSUFFICIENT_CREDITS = 8
     BOOT_ENDED = 9
     CLOSED = 10
+    MODEL_NOT_ALLOWED = 11
+    IP_NOT_ALLOWED = 12
 
 
 class Request(NamedTuple):
@@ -63,6 +65,8 @@ class Request(NamedTuple):
     most_nanos: int
     model_id: int
     price_id: int
+    models: bytes | None = None  # b"{1,2}": all that may answer, where that is more than ``model_id``
+    ip: bytes | None = None
 
 
 class Admission(NamedTuple):
@@ -94,9 +98,15 @@ class Settlement(NamedTuple):
     first_byte_ms: int = -1
     flags: int = 0
     detail: bytes | None = None
+    # what answered, where that is not what the hold was taken for; 0: it is
+    model_id: int = 0
+    price_id: int = 0
+    app: bytes | None = None
 
 
 STREAMED, SANDBOX, ESTIMATED = 1, 2, 4
+#: the endpoint's number is in the bits from here on
+ENDPOINT = 8
 
 #: what settle() says of one call
 SETTLED, CLOSED_BEFORE, NO_SUCH_HOLD = 0, 1, 2
@@ -107,30 +117,35 @@ class Checkpoint(NamedTuple):
     cost_nanos: int
     input_tokens: int
     output_tokens: int
+    model_id: int = 0  # as in Settlement
+    price_id: int = 0
 
 
 _SQL = {
-    b"admit": b"SELECT codes, wallets, free, held, amounts FROM admit($1, $2, $3, $4, $5, $6, $7, $8)",
-    b"settle": b"SELECT settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    b"admit": b"SELECT codes, wallets, free, held, amounts FROM admit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    b"settle": b"SELECT settle(" + b", ".join(b"$%d" % i for i in range(1, 18)) + b")",
     b"both": b"SELECT settled, codes, wallets, free, held, amounts FROM settle_and_admit("
-    + b", ".join(b"$%d" % i for i in range(1, 23))
+    + b", ".join(b"$%d" % i for i in range(1, 28))
     + b")",
     b"extend": b"SELECT extend_holds($1, $2, $3)",
-    b"checkpoint": b"SELECT checkpoint_holds($1, $2, $3, $4)",
+    b"checkpoint": b"SELECT checkpoint_holds($1, $2, $3, $4, $5, $6)",
 }
 
 
 def _admit_params(boot: bytes, requests: list[Request]) -> list[bytes]:
-    call, key_hash, base, least, most, model, price = zip(*requests, strict=True)
+    call, key_hash, base, least, most, model, price, models, ip = zip(*requests, strict=True)
     return [
         boot, uuid_array(call), sha256_array(key_hash), int8_array(base), int8_array(least), int8_array(most),
-        int4_array(model), int4_array(price),
+        int4_array(model), int4_array(price), text_array(models), text_array(ip),
     ]  # fmt: skip
 
 
 def _settle_params(settlements: list[Settlement]) -> list[bytes]:
-    call, wallet, cost, *counts, detail = zip(*settlements, strict=True)
-    return [uuid_array(call), int8_array(wallet), int8_array(cost), *map(int4_array, counts), text_array(detail)]
+    call, wallet, cost, *counts, detail, model, price, app = zip(*settlements, strict=True)
+    return [
+        uuid_array(call), int8_array(wallet), int8_array(cost), *map(int4_array, counts), text_array(detail),
+        int4_array(model), int4_array(price), text_array(app),
+    ]  # fmt: skip
 
 
 def _settled(result: pq.abc.PGresult, count: int) -> Iterable[int | None]:
@@ -235,10 +250,8 @@ class Desk:
         return unpack_ints(result.get_value(0, 0), "i") or ()
 
     async def _checkpoint(self, connection: Connection, rows: list[Checkpoint]) -> Iterable[None]:
-        call, cost, input_tokens, output_tokens = zip(*rows, strict=True)
-        await connection.run(
-            b"checkpoint", [uuid_array(call), int8_array(cost), int4_array(input_tokens), int4_array(output_tokens)]
-        )
+        call, cost, *numbers = zip(*rows, strict=True)
+        await connection.run(b"checkpoint", [uuid_array(call), int8_array(cost), *map(int4_array, numbers)])
         return (None,) * len(rows)
 
     # ------------------------------------------------------------ the boot
@@ -278,7 +291,7 @@ def admit_one(boot: bytes, request: Request) -> Admission:
     with django_connection.cursor() as cursor:
         cursor.execute(
             "SELECT codes[1], wallets[1], free[1], held[1], amounts[1] FROM admit(%s, %s::uuid[], %s::bytea[], %s::bigint[],"
-            " %s::bigint[], %s::bigint[], %s::int[], %s::int[])",
+            " %s::bigint[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[])",
             [
                 uuid.UUID(bytes=boot),
                 [uuid.UUID(bytes=request.call)],
@@ -288,6 +301,8 @@ def admit_one(boot: bytes, request: Request) -> Admission:
                 [request.most_nanos],
                 [request.model_id],
                 [request.price_id],
+                [request.models.decode() if request.models else None],
+                [request.ip.decode() if request.ip else None],
             ],
         )
         return Admission(*cursor.fetchone())
@@ -295,11 +310,20 @@ def admit_one(boot: bytes, request: Request) -> Admission:
 
 def settle_one(settlement: Settlement) -> int:
     """``Desk.settle`` for Django code. SETTLED, CLOSED_BEFORE or NO_SUCH_HOLD."""
-    call, *numbers, detail = settlement
+    call, *numbers, detail, model, price, app = settlement
     with django_connection.cursor() as cursor:
         cursor.execute(
-            "SELECT settle(%s::uuid[], %s::bigint[], %s::bigint[], " + "%s::int[], " * 10 + "%s::text[])",
-            [[uuid.UUID(bytes=call)], *([number] for number in numbers), [detail.decode() if detail else None]],
+            "SELECT settle(%s::uuid[], %s::bigint[], %s::bigint[], "
+            + "%s::int[], " * 10
+            + "%s::text[], %s::int[], %s::int[], %s::text[])",
+            [
+                [uuid.UUID(bytes=call)],
+                *([number] for number in numbers),
+                [detail.decode() if detail else None],
+                [model],
+                [price],
+                [app.decode() if app else None],
+            ],
         )
         codes = cursor.fetchone()[0]
         return int(codes[0]) if codes else SETTLED

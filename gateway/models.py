@@ -65,12 +65,14 @@ class Route(models.Model):
     upstream = models.TextField()
     upstream_model = models.TextField()
     priority = models.IntegerField(default=0)
+    weight = models.IntegerField(default=1)  # share of the calls among routes of the same priority
 
     class Meta:
         db_table = "route"
         ordering = ["priority", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["model", "upstream", "upstream_model"], name="one_route_per_target")
+            models.UniqueConstraint(fields=["model", "upstream", "upstream_model"], name="one_route_per_target"),
+            models.CheckConstraint(condition=Q(weight__gt=0), name="route_weight_positive"),
         ]
 
     def __str__(self) -> str:
@@ -89,14 +91,26 @@ class Outcome(models.IntegerChoices):
     CANCELLED = 7, _("cancelled before it began")
 
 
+class Endpoint(models.IntegerChoices):
+    """The dialect that a call came in by."""
+
+    CHAT = 0, _("chat completions")
+    MESSAGES = 1, _("messages")
+    RESPONSES = 2, _("responses")
+    IMAGES = 3, _("images")
+    VIDEOS = 4, _("videos")
+
+
 class CallRecord(models.Model):
     """One admitted call, settled. Written with its capture in one statement; ``cost_nanos`` equals the capture."""
 
     id = models.UUIDField(primary_key=True)  # the hold's
     account_id = models.BigIntegerField()
     key_id = models.BigIntegerField()
-    model_id = models.IntegerField()
+    model_id = models.IntegerField()  # that answered
     price_id = models.IntegerField()
+    endpoint = models.SmallIntegerField(choices=Endpoint, db_default=Endpoint.CHAT)
+    app = models.CharField(max_length=40, db_default="")  # what the client calls itself
     status = models.IntegerField()  # HTTP, as sent; 499 the client had gone, 598 the process was lost
     outcome = models.IntegerField(choices=Outcome)
     input_tokens = models.IntegerField()  # all of the prompt, cached and cache-written tokens included
@@ -138,16 +152,23 @@ class CallRecord(models.Model):
 class UsageHour(models.Model):
     """Sums of call records by hour (UTC), kept by the settling statement itself."""
 
-    pk = models.CompositePrimaryKey("account_id", "hour", "key_id", "model_id")
+    pk = models.CompositePrimaryKey("account_id", "hour", "key_id", "model_id", "endpoint", "app")
     account_id = models.BigIntegerField()
     key_id = models.BigIntegerField()
     model_id = models.IntegerField()
     hour = models.DateTimeField()
+    endpoint = models.SmallIntegerField(choices=Endpoint, db_default=Endpoint.CHAT)
+    app = models.CharField(max_length=40, db_default="")
     calls = models.BigIntegerField()
     errors = models.BigIntegerField()
     input_tokens = models.BigIntegerField()
     cached_input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField(db_default=0)
+    duration_ms = models.BigIntegerField(db_default=0)
+    # of the calls that had a first byte
+    first_byte_calls = models.BigIntegerField(db_default=0)
+    first_byte_ms = models.BigIntegerField(db_default=0)
     cost_nanos = models.BigIntegerField()
 
     class Meta:

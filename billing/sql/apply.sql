@@ -6,10 +6,10 @@
 -- row is quadratic at 512. x = ANY (ARRAY[y]) can be an index probe but never a reason to walk a whole index in order.
 
 -- UTC given: date_trunc on timestamptz otherwise depends on the session's TimeZone. One expression, so the planner inlines it.
-CREATE FUNCTION key_window(w text) RETURNS timestamptz LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION key_window(w text) RETURNS timestamptz LANGUAGE sql STABLE
   RETURN CASE w WHEN 'total' THEN timestamptz '2000-01-01 00:00+00' ELSE date_trunc(w, now(), 'UTC') END;
 
-CREATE FUNCTION hold_insert_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION hold_insert_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE wallets_fit boolean; keys_fit boolean;
 BEGIN
   -- one statement: most of a small batch's cost is the number of statements it runs
@@ -17,18 +17,18 @@ BEGIN
   w AS MATERIALIZED (SELECT wallet_id, sum(amount)::bigint AS amount FROM s GROUP BY 1),
   a AS (UPDATE ledger_account a SET held_nanos = a.held_nanos + w.amount FROM w
          WHERE a.id = ANY (ARRAY[w.wallet_id]) AND a.kind = 'wallet' RETURNING a.id),
-  k AS (UPDATE api_key k SET held_nanos = k.held_nanos + s.amount FROM s, ledger_account la
+  k AS (UPDATE api_key k SET held_nanos = k.held_nanos + s.amount, last_used_at = now() FROM s, ledger_account la
          WHERE k.id = ANY (ARRAY[s.key_id]) AND la.id = ANY (ARRAY[s.wallet_id]) AND la.customer_id = k.account_id RETURNING k.id)
   SELECT (SELECT count(*) FROM a) = (SELECT count(*) FROM w), (SELECT count(*) FROM k) = (SELECT count(*) FROM s) INTO wallets_fit, keys_fit;
   IF NOT wallets_fit THEN RAISE EXCEPTION 'ledger: hold on something that is no wallet' USING ERRCODE = '23503'; END IF;
   IF NOT keys_fit THEN RAISE EXCEPTION 'ledger: hold with a key of another account' USING ERRCODE = '23503'; END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER apply_insert AFTER INSERT ON hold REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION hold_insert_apply();
+CREATE OR REPLACE TRIGGER apply_insert AFTER INSERT ON hold REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION hold_insert_apply();
 
 -- (A trigger with transition tables may have neither a column list nor several events; so this one also sees checkpoints, and
 --  must then touch no wallet: HAVING. A checkpoint takes no wallet lock, an update here would break the lock order.)
-CREATE FUNCTION hold_update_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION hold_update_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   INSERT INTO transfer (idempotency_key, debit_id, credit_id, amount_nanos, kind, hold_id)
     SELECT 'capture:' || n.id, n.wallet_id, (SELECT id FROM ledger_account WHERE kind = 'revenue' AND customer_id IS NULL),
@@ -47,9 +47,9 @@ BEGIN
     FROM (SELECT wallet_id, sum(h)::bigint AS h, sum(c)::bigint AS c FROM d GROUP BY 1) s WHERE a.id = ANY (ARRAY[s.wallet_id]);
   RETURN NULL;
 END $$;
-CREATE TRIGGER apply_update AFTER UPDATE ON hold REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION hold_update_apply();
+CREATE OR REPLACE TRIGGER apply_update AFTER UPDATE ON hold REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION hold_update_apply();
 
-CREATE FUNCTION transfer_insert_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION transfer_insert_apply() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM n WHERE kind <> 'capture') THEN RETURN NULL; END IF;   -- captures were applied with their hold
   IF EXISTS (SELECT FROM n LEFT JOIN ledger_account d ON d.id = n.debit_id LEFT JOIN ledger_account c ON c.id = n.credit_id
@@ -64,4 +64,4 @@ BEGIN
    WHERE a.id = ANY (ARRAY[s.id]) AND a.kind IN ('wallet', 'receivable');
   RETURN NULL;
 END $$;
-CREATE TRIGGER apply_insert AFTER INSERT ON transfer REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION transfer_insert_apply();
+CREATE OR REPLACE TRIGGER apply_insert AFTER INSERT ON transfer REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION transfer_insert_apply();

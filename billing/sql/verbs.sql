@@ -5,7 +5,7 @@
 
 -- One transfer. True = posted now, false = this key was posted before with the same content. Not granted to the application:
 -- money enters only through functions that also write down why (grant_credit).
-CREATE FUNCTION post_transfer(p_key text, p_kind text, p_debit bigint, p_credit bigint, p_amount bigint) RETURNS boolean LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION post_transfer(p_key text, p_kind text, p_debit bigint, p_credit bigint, p_amount bigint) RETURNS boolean LANGUAGE plpgsql
   SET search_path = public, pg_temp AS $$
 DECLARE k int; t transfer;
 BEGIN
@@ -23,7 +23,7 @@ BEGIN
 END $$;
 
 -- Promotional credit: the reason and the money are one statement.
-CREATE FUNCTION grant_credit(p_id uuid, p_customer bigint, p_amount bigint, p_reason text, p_by text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION grant_credit(p_id uuid, p_customer bigint, p_amount bigint, p_reason text, p_by text) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = public, pg_temp AS $$
 DECLARE wallet bigint; house bigint; posted boolean;
 BEGIN
@@ -39,7 +39,7 @@ END $$;
 
 -- Incremental authorisation. Takes the new TOTAL, not a delta: a retry after an unknown outcome is then harmless.
 -- codes: 0 grown (or already that large) · 1 closed · 2 no such hold · 7 key_limit · 8 insufficient_credits
-CREATE FUNCTION extend_holds(p_call uuid[], p_wallet bigint[], p_total bigint[], OUT codes int[]) LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION extend_holds(p_call uuid[], p_wallet bigint[], p_total bigint[], OUT codes int[]) LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE r record; a_left jsonb := '{}'; k_left jsonb := '{}'; av bigint; kv bigint;
 BEGIN
@@ -63,24 +63,27 @@ BEGIN
 END $$;
 
 -- What an open stream has cost so far: captured by the sweeper if its process dies.
+-- p_model, p_price: what answers, where that is not what the hold was taken for (0: it is).
 -- Takes no wallet lock and never waits (SKIP LOCKED): a checkpoint that loses against a settle is not needed any more.
-CREATE FUNCTION checkpoint_holds(p_call uuid[], p_nanos bigint[], p_input int[], p_output int[]) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION checkpoint_holds(p_call uuid[], p_nanos bigint[], p_input int[], p_output int[],
+                                            p_model int[] DEFAULT NULL, p_price int[] DEFAULT NULL) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE k int;
 BEGIN
   WITH l AS MATERIALIZED (SELECT id FROM hold WHERE id = ANY (p_call) AND state = 'open' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
-  UPDATE hold h SET checkpoint_nanos = least(u.nanos, h.amount_nanos), checkpoint_input_tokens = u.input, checkpoint_output_tokens = u.output
-    FROM l, (SELECT call, max(nanos) AS nanos, max(input) AS input, max(output) AS output
-               FROM unnest(p_call, p_nanos, p_input, p_output) AS t (call, nanos, input, output) GROUP BY 1) u
+  UPDATE hold h SET checkpoint_nanos = least(u.nanos, h.amount_nanos), checkpoint_input_tokens = u.input, checkpoint_output_tokens = u.output,
+                    served_model_id = nullif(u.model, 0), served_price_id = nullif(u.price, 0)
+    FROM l, (SELECT call, max(nanos) AS nanos, max(input) AS input, max(output) AS output, max(model) AS model, max(price) AS price
+               FROM unnest(p_call, p_nanos, p_input, p_output, p_model, p_price) AS t (call, nanos, input, output, model, price) GROUP BY 1) u
    WHERE h.id = ANY (ARRAY[l.id]) AND u.call = l.id AND h.state = 'open' AND h.checkpoint_nanos < least(u.nanos, h.amount_nanos);
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN k;
 END $$;
 
-CREATE FUNCTION start_boot(p_boot uuid, p_name text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION start_boot(p_boot uuid, p_name text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   INSERT INTO process_boot (id, name) VALUES (p_boot, p_name) $$;
 -- false: this boot was declared dead (fencing): its process must take a new boot id before it may hold again
-CREATE FUNCTION heartbeat(p_boot uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION heartbeat(p_boot uuid) RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   WITH u AS (UPDATE process_boot SET heartbeat_at = clock_timestamp() WHERE id = p_boot AND ended_at IS NULL RETURNING 1) SELECT EXISTS (SELECT FROM u) $$;
-CREATE FUNCTION end_boot(p_boot uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION end_boot(p_boot uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   UPDATE process_boot SET ended_at = clock_timestamp() WHERE id = p_boot AND ended_at IS NULL $$;

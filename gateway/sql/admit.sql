@@ -6,8 +6,12 @@
 -- of what is available, but at least p_least, and no more than the wallet and the key have left.
 --
 -- codes: 0 held · 1 this call holds already (a retry) · 2 unknown key · 3 revoked · 4 expired · 5 frozen · 6 rate_limited
---        7 key_limit · 8 insufficient_credits · 9 boot_ended · 10 this call is closed already
-CREATE FUNCTION admit(p_boot uuid, p_call uuid[], p_hash bytea[], p_base bigint[], p_least bigint[], p_most bigint[], p_model int[], p_price int[],
+--        7 key_limit · 8 insufficient_credits · 9 boot_ended · 10 this call is closed already · 11 model_not_allowed · 12 ip_not_allowed
+--
+-- p_models: the ids of the models that may answer, where they are more than p_model ('{1,2}'). p_ip: the client's address; a key
+-- with networks refuses a call without one.
+CREATE OR REPLACE FUNCTION admit(p_boot uuid, p_call uuid[], p_hash bytea[], p_base bigint[], p_least bigint[], p_most bigint[], p_model int[], p_price int[],
+                      p_models text[] DEFAULT NULL, p_ip text[] DEFAULT NULL,
                       OUT codes int[], OUT wallets bigint[], OUT free bigint[], OUT held bigint[], OUT amounts bigint[]) LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
@@ -31,9 +35,12 @@ BEGIN
                          k.limit_nanos - k.held_nanos - CASE WHEN k.window_start < key_window(k.limit_window) THEN 0 ELSE k.spent_nanos END AS key_free,
                          CASE WHEN k.rpm_limit IS NOT NULL THEN floor((60 - greatest(0, extract(epoch FROM greatest(k.rpm_tat, now()) - now()))) * k.rpm_limit / 60 + 1e-6)::int END AS rpm_free,
                          CASE WHEN h.state = 'open' AND h.wallet_id = a.id THEN 1 WHEN h.id IS NOT NULL THEN 10
-                              WHEN k.id IS NULL OR a.id IS NULL THEN 2 WHEN k.revoked_at <= now() THEN 3 WHEN k.expires_at <= now() THEN 4 WHEN a.frozen THEN 5
-                              WHEN b.id IS NULL THEN 9 ELSE 0 END AS code
-                    FROM unnest(p_call, p_hash, p_base, p_least, p_most) WITH ORDINALITY AS u (call, hash, base, least, most, n)
+                              WHEN k.id IS NULL OR a.id IS NULL THEN 2 WHEN k.revoked_at <= now() OR k.disabled_at <= now() THEN 3 WHEN k.expires_at <= now() THEN 4 WHEN a.frozen THEN 5
+                              WHEN b.id IS NULL THEN 9
+                              WHEN k.allowed_model_ids IS NOT NULL AND NOT coalesce(u.models::int[], ARRAY[u.model]) <@ k.allowed_model_ids THEN 11
+                              WHEN k.ip_ranges IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(k.ip_ranges) AS r (range) WHERE u.ip::inet <<= r.range::cidr) THEN 12
+                              ELSE 0 END AS code
+                    FROM unnest(p_call, p_hash, p_base, p_least, p_most, p_model, p_models, p_ip) WITH ORDINALITY AS u (call, hash, base, least, most, model, models, ip, n)
                     LEFT JOIN api_key k ON k.hash = ANY (ARRAY[u.hash])
                     LEFT JOIN ledger_account a ON a.customer_id = ANY (ARRAY[k.account_id]) AND a.kind = 'wallet' AND a.customer_id IS NOT NULL
                     LEFT JOIN hold h ON h.id = ANY (ARRAY[u.call])

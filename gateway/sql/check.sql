@@ -1,5 +1,5 @@
 -- check_ledger()'s twin for what settle() writes beside the capture.
-CREATE FUNCTION check_calls() RETURNS TABLE (rule text, what text, expected numeric, found numeric) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION check_calls() RETURNS TABLE (rule text, what text, expected numeric, found numeric) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT 'C6 call record differs from its hold', coalesce(h.id, c.id)::text, coalesce(h.captured_nanos, 0)::numeric, c.cost_nanos::numeric
     FROM (SELECT * FROM hold WHERE state <> 'open') h FULL JOIN call_record c ON c.id = h.id
    WHERE h.id IS NULL OR c.id IS NULL OR coalesce(h.captured_nanos, 0) <> c.cost_nanos

@@ -1,6 +1,6 @@
 -- Ends the holds of boots that ended or fell silent: captured at their checkpoint, or released. Safe to run twice at once, and to be
 -- late: an admit that raced with the end of its boot is found by the next run, because an ended boot stays ended.
-CREATE FUNCTION sweep_holds(p_silence interval, p_limit int DEFAULT 512, OUT captured int, OUT released int) LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION sweep_holds(p_silence interval, p_limit int DEFAULT 512, OUT captured int, OUT released int) LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = public, pg_temp SET jit = off AS $$
 DECLARE ids uuid[]; wallets bigint[]; costs bigint[]; inputs int[]; outputs int[]; ages int[]; n int;
 BEGIN
