@@ -11,10 +11,11 @@ import orjson
 from billing.meters import Usage
 from gateway import sse
 from gateway.dialects import chat_anthropic, chat_google, messages_anthropic
-from gateway.dialects.faults import Invalid, Unknown, Unsupported
-from gateway.errors import InvalidRequest, UnknownParameter, UnsupportedParameter
+from gateway.dialects.counts import UsageReader
+from gateway.dialects.faults import AddressNotAllowed, Invalid, Unknown, Unsupported
+from gateway.errors import InvalidRequest, UnknownParameter, UnsupportedParameter, UrlNotAllowed
 from gateway.parameters import ChatRequest, serialise
-from gateway.upstreams import anthropic, google, openai
+from gateway.upstreams import anthropic, google, openai, quirks
 from gateway.upstreams.registry import Upstream
 from tokenhub.errors import TokenHubError
 
@@ -29,7 +30,7 @@ class AnswerEvents(Protocol):
 
     usage: Usage | None
     done: bool
-    error: Json | None
+    error: TokenHubError | Json | None  # what it means, or the vendor's own words
 
     @property
     def finished(self) -> bool: ...
@@ -41,10 +42,17 @@ class Adapter(Protocol):
     passes_chat: bool
     passes_messages: bool
 
+    @property
+    def usage_of(self) -> UsageReader:
+        """Every wire reads its counts by one, and none can be made that leaves open what its input count holds."""
+
     def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str: ...
 
     def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
-        """Before any money moves: raises what cannot be said to this upstream, and names what will be dropped."""
+        """Before any money moves: raises what cannot be said to this upstream, and names what will be dropped.
+
+        Afterwards the parameters of ``request.body`` may be in this upstream's own words: for another one, begin anew.
+        """
 
     def body(
         self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int
@@ -64,6 +72,8 @@ def in_our_words(fault: ValueError) -> InvalidRequest:
             return UnsupportedParameter(message, param=param)
         case Unknown():
             return UnknownParameter(message, param=param)
+        case AddressNotAllowed():
+            return UrlNotAllowed(message, param=param)
     return InvalidRequest(message, param=param)
 
 
@@ -73,19 +83,19 @@ def in_our_words(fault: ValueError) -> InvalidRequest:
 class OpenAIAdapter:
     passes_chat = True
     passes_messages = False
+    usage_of = openai.usage_of
 
     def url(self, upstream: Upstream, upstream_model: str, stream: bool) -> str:
         return upstream.base_url + upstream.path_prefix + openai.PATH
 
     def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
-        for name in upstream.drops:
-            if request.body.pop(name, None) is not None:
-                request.adjusted.append(name)
-        least, most = upstream.temperature_range
-        temperature = request.body.get("temperature")
-        if temperature is not None and not least <= temperature <= most:
-            request.body["temperature"] = min(max(temperature, least), most)
-            request.adjusted.append("temperature")
+        try:
+            request.body, adjusted = quirks.fitted_parameters(
+                request.body, upstream, upstream_model, stream=request.stream
+            )
+        except Unsupported as fault:
+            raise in_our_words(fault) from fault
+        request.adjusted += adjusted
 
     def body(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json, bound: int) -> bytes:
         body = openai.request_body(
@@ -95,12 +105,14 @@ class OpenAIAdapter:
 
     def complete(self, answer: bytes) -> tuple[list[Json], Usage | None]:
         fields = orjson.loads(answer)
-        choices = fields.get("choices") if isinstance(fields, dict) else None
+        if not isinstance(fields, dict):
+            raise ValueError("no object")
+        openai.check_base_response(fields.get("base_resp"))
+        choices = fields.get("choices")
         if not isinstance(choices, list):
             raise ValueError("no choices")
-        openai.check_base_response(fields.get("base_resp"))
         openai.normalise_ends(choices)
-        return choices, openai.usage_of(fields.get("usage"))
+        return choices, self.usage_of(fields.get("usage"))
 
     def events(self) -> AnswerEvents:
         return ChatEvents()
@@ -114,7 +126,7 @@ class ChatEvents:
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
-        self.error: Json | None = None
+        self.error: TokenHubError | Json | None = None
         self.done = self.finished = False
 
     def feed(self, event: bytes) -> Iterable[Json]:
@@ -138,7 +150,7 @@ class ChatEvents:
             openai.check_base_response(chunk.get("base_resp"))
             openai.normalise_ends(choices)
         except openai.Failed as e:
-            self.error = {"message": str(e)}
+            self.error = e.error
             return []
         self.finished = self.finished or any(choice.get("finish_reason") for choice in choices)
         return [{"choices": choices}] if choices else []
@@ -151,7 +163,12 @@ class TranslatingAdapter:
     """Says a canonical call in a vendor's dialect, and reads its answers back; the words are the dialect module's."""
 
     passes_chat = passes_messages = False
-    dialect: Any  # a module of dialects/: request, dropped, complete, Stream
+    dialect: Any  # a module of dialects/: request, dropped, complete, usage_of, Stream
+
+    @property
+    def usage_of(self) -> UsageReader:
+        reader: UsageReader = self.dialect.usage_of
+        return reader
 
     def check(self, request: ChatRequest, upstream: Upstream, upstream_model: str, supports: Json) -> None:
         request.adjusted += self.dialect.dropped(request.body, upstream_model=upstream_model, supports=supports)

@@ -57,6 +57,18 @@ class AccountFrozen(TokenHubError):
     type = "insufficient_quota"
 
 
+class ModelNotAllowed(TokenHubError):
+    code = "model_not_allowed"
+    status = 403
+    type = "permission_error"
+
+
+class IpNotAllowed(TokenHubError):
+    code = "ip_not_allowed"
+    status = 403
+    type = "permission_error"
+
+
 class ModelNotFound(TokenHubError):
     code = "model_not_found"
     status = 404

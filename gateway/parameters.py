@@ -5,16 +5,16 @@ and fields that name an object of the shared vendor account, are refused by name
 """
 
 import hashlib
-import ipaddress
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
+from gateway.dialects.addresses import is_image_data, is_public
 from gateway.errors import InvalidJson, InvalidRequest, UnknownParameter, UnsupportedParameter, UrlNotAllowed
+from gateway.preferences import ANY, Preferences, models_of, preferences_of
 
 #: a request for more output than this is a slip, not a wish
 OUTPUT_TOKENS_ASKED_MAX = 10_000_000
@@ -58,6 +58,9 @@ class ChatRequest:
     file_bytes: int = 0
     #: something in the messages or tools that only some upstreams have a word for
     has_extras: bool = False
+    #: who may answer where ``model`` cannot, and by which routes
+    fallbacks: tuple[str, ...] = ()
+    preferences: Preferences = ANY
     #: the client's own body where it spoke another dialect
     original: dict[str, Any] | None = None
     is_native_messages: bool = False  # ``original`` is Anthropic Messages: it can pass through to Anthropic
@@ -68,13 +71,14 @@ def chat_request(body: Any) -> ChatRequest:
     """Checks the request's own shape. Raises InvalidRequest and its kin, naming the parameter."""
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    model = body.get("model")
+    fallbacks = models_of(body["models"]) if body.get("models") is not None else ()
+    model = body.get("model") or next(iter(fallbacks), None)
     if not isinstance(model, str) or not 0 < len(model) <= 200:
         raise InvalidRequest("`model` is required: the id of a model, such as `openai/gpt-4.1`.", param="model")
-    request = ChatRequest(model=model, body={})
+    request = ChatRequest(model=model, body={}, fallbacks=fallbacks)
     request.body["messages"] = _messages(body.get("messages"), request)
     for name, value in body.items():
-        if name in ("model", "messages") or value is None:  # null means absent, as OpenAI's SDKs send it
+        if name in ("model", "models", "messages") or value is None:  # null means absent, as OpenAI's SDKs send it
             continue
         check = _FIELDS.get(name)
         if check is not None:
@@ -112,6 +116,9 @@ def fit(request: ChatRequest, supports: dict[str, Any], input_modalities: tuple[
         for name in ("tools", "tool_choice"):
             if name in body:
                 raise UnsupportedParameter("This model does not call tools.", param=name)
+    if body.get("tool_choice") not in (None, "auto", "none") and not supports.get("forced_tool_choice", True):
+        message = "This model decides itself whether to call a tool: `tool_choice` can be auto or none."
+        raise UnsupportedParameter(message, param="tool_choice")
     if not supports.get("parallel_tools", True) and body.pop("parallel_tool_calls", None) is not None:
         request.adjusted.append("parallel_tool_calls")
     kind = body.get("response_format", {}).get("type")
@@ -291,6 +298,10 @@ def _tool_choice(request: ChatRequest, name: str, value: Any) -> None:
     request.body[name] = value
 
 
+def _provider(request: ChatRequest, name: str, value: Any) -> None:
+    request.preferences = preferences_of(value)
+
+
 def _only(value: dict[str, Any], allowed: set[str], where: str) -> None:
     for key in value:
         if key not in allowed:
@@ -322,10 +333,11 @@ _FIELDS: dict[str, Check] = {
     "user": _short_text,
     "safety_identifier": _short_text,
     "prompt_cache_key": _short_text,
+    "provider": _provider,
 }
 
 #: for the catalogue's `supported_parameters`
-SUPPORTED = tuple(sorted({*_FIELDS, "messages", "model"}))
+SUPPORTED = tuple(sorted({*_FIELDS, "messages", "model", "models"}))
 
 
 # ---------------------------------------------------------------- messages
@@ -452,7 +464,7 @@ def _image(part: dict[str, Any], where: str, request: ChatRequest) -> dict[str, 
         )
     url = image["url"]
     if url.startswith("data:"):
-        if not url.startswith(("data:image/png;", "data:image/jpeg;", "data:image/gif;", "data:image/webp;")):
+        if not is_image_data(url):
             raise UrlNotAllowed("A data URL must hold a png, jpeg, gif or webp image.", param=f"{where}.image_url.url")
         request.data_chars += len(url)
     else:
@@ -463,20 +475,7 @@ def _image(part: dict[str, Any], where: str, request: ChatRequest) -> dict[str, 
 
 def check_public_url(url: str, where: str) -> None:
     """https on the default port of a public host. The vendor fetches it, we never do."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    literal = host.strip("[]")
-    try:
-        private = not ipaddress.ip_address(literal).is_global
-    except ValueError:  # a name; numeric spellings of addresses (0x7f.1, 2130706433) are no names
-        last = literal.rstrip(".").rpartition(".")[2]
-        private = (
-            last.isdecimal() or last.lower().startswith("0x") or literal.rstrip(".").lower() == "localhost" or not last
-        )
-    if parts.scheme != "https" or private or parts.username is not None or port not in (None, 443) or len(url) > 8192:
+    if not is_public(url):
         raise UrlNotAllowed("Use a public https:// address.", param=where)
 
 

@@ -1,7 +1,7 @@
 """Anthropic's Messages answers, plain and streamed, as chat completions. Pure.
 
 Wire facts: docs.anthropic.com/en/api/messages, /streaming (version 2023-06-01, November 2026). Prompt counts exclude cache
-reads and writes there; ``usage_of`` adds them.
+reads and writes there; ``usage_of`` says so.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from billing.meters import Usage, clamp
+from billing.meters import Usage
+from gateway.dialects.counts import Counts, UsageReader, is_count, object_of
 from gateway.sse import data_of
 
 type Json = dict[str, Any]
@@ -64,25 +65,21 @@ def _finish_reason(stop_reason: str | None) -> str:
     return _FINISH_REASONS.get(stop_reason or "end_turn", "stop")
 
 
-def usage_of(usage: Any) -> Usage | None:
-    """The vendor's counts in OpenAI's meaning; None if there are none."""
-    if not isinstance(usage, dict) or "input_tokens" not in usage:
+def _counts_of(usage: Any) -> Counts | None:
+    if not isinstance(usage, dict) or not is_count(usage.get("input_tokens")):
         return None
-    lasting, thinking = (usage.get(name) for name in ("cache_creation", "output_tokens_details"))
-    read, written = clamp(usage.get("cache_read_input_tokens")), clamp(usage.get("cache_creation_input_tokens"))
-    input_tokens = clamp(clamp(usage["input_tokens"]) + read + written)
-    written = min(written, input_tokens - read)
-    an_hour = clamp(lasting.get("ephemeral_1h_input_tokens")) if isinstance(lasting, dict) else 0
-    output_tokens = clamp(usage.get("output_tokens"))
-    thoughts = clamp(thinking.get("thinking_tokens")) if isinstance(thinking, dict) else 0
-    return Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=read,
-        cache_write_tokens=written,
-        cache_write_1h_tokens=min(an_hour, written),
-        output_tokens=output_tokens,
-        reasoning_tokens=min(thoughts, output_tokens),
+    return Counts(
+        input_tokens=usage["input_tokens"],
+        output_tokens=usage.get("output_tokens"),
+        cached_tokens=usage.get("cache_read_input_tokens"),
+        cache_write_tokens=usage.get("cache_creation_input_tokens"),
+        cache_write_1h_tokens=object_of(usage.get("cache_creation")).get("ephemeral_1h_input_tokens"),
+        reasoning_tokens=object_of(usage.get("output_tokens_details")).get("thinking_tokens"),
     )
+
+
+#: reads and writes of the cache lie beside the input count
+usage_of = UsageReader(cached_inside_input=False, counts_of=_counts_of)
 
 
 # ---------------------------------------------------------------- stream

@@ -11,6 +11,7 @@ import orjson
 
 from gateway.dialects.anthropic_answers import Stream, complete, usage_of
 from gateway.dialects.faults import Invalid, Unsupported
+from gateway.dialects.signatures import is_geminis
 
 __all__ = ["Stream", "complete", "dropped", "request", "usage_of"]
 
@@ -79,8 +80,6 @@ def dropped(body: Json, *, upstream_model: str, supports: Json, output_tokens_ma
     (_, thinking), as_asked = _reasoning(body, upstream_model, supports, output_tokens_max)
     sampling = _sampling(body, upstream_model, supports, thinking)
     names += [name for name in ("temperature", "top_p") if body.get(name) != sampling.get(name)]
-    if len(_stops(body)) < len(_stops_asked(body)):
-        names.append("stop")
     return names if as_asked else [*names, "reasoning_effort"]
 
 
@@ -100,13 +99,12 @@ def _sampling(body: Json, model: str, supports: Json, thinking: Json) -> Json:
     return {"top_p": body["top_p"]} if body.get("top_p") is not None else {}
 
 
-def _stops_asked(body: Json) -> list[str]:
-    stop = body.get("stop") or []
-    return [stop] if isinstance(stop, str) else stop
-
-
 def _stops(body: Json) -> list[str]:
-    return [stop for stop in _stops_asked(body) if stop.strip()]  # white space alone is a 400
+    stop = body.get("stop") or []
+    stops: list[str] = [stop] if isinstance(stop, str) else stop
+    if not all(one.strip() for one in stops):
+        raise Unsupported("`stop`: this model cannot stop at white space alone.", "stop")
+    return stops
 
 
 def _answer_schema(json_schema: Json) -> Json:
@@ -198,7 +196,7 @@ def _thoughts(message: Json) -> list[Json]:
     blocks: list[Json] = []
     unsigned: dict[int, Json] = {}
     for i, detail in enumerate(message.get("reasoning_details") or ()):
-        if detail.get("type") == "reasoning.encrypted" and detail.get("data"):
+        if detail.get("type") == "reasoning.encrypted" and detail.get("data") and not is_geminis(detail["data"]):
             blocks.append({"type": "redacted_thinking", "data": detail["data"]})
         elif detail.get("type") == "reasoning.text":
             index = detail.get("index", -1 - i)

@@ -1,18 +1,18 @@
-"""OpenAI's chat completions ↔ Gemini's native ``generateContent``. Pure.
+"""OpenAI's chat completions, as asked of Gemini's native ``generateContent``. Pure. What comes back: gateway/dialects/google_answers.py.
 
 Wire facts: ai.google.dev/api/generate-content, ai.google.dev/gemini-api/docs/thought-signatures (read November 2026).
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from billing.meters import Usage, clamp
 from gateway.dialects.faults import Invalid, Unsupported
-from gateway.sse import data_of
+from gateway.dialects.google_answers import Stream, complete, usage_of
+from gateway.dialects.signatures import gemini_signature, split_id
+
+__all__ = ["Stream", "complete", "dropped", "request", "usage_of"]
 
 type Json = dict[str, Any]
 
@@ -36,7 +36,6 @@ _MIME_BY_SUFFIX = {
 
 #: documented for calls that another model made, or whose signature was lost: Gemini 3 answers 400 without one
 _FOREIGN_SIGNATURE = "skip_thought_signature_validator"
-_TO_URL_SAFE, _FROM_URL_SAFE = str.maketrans("+/", "-_"), str.maketrans("-_", "+/")
 
 # ---------------------------------------------------------------- request
 
@@ -164,6 +163,7 @@ def _conversation(messages: list[Json], version: tuple[int, int]) -> tuple[list[
                 for call in message.get("tool_calls") or ():
                     name_by_call[call["id"]] = call["function"]["name"]
                     parts.append(_call_part(call, where, version))
+                _sign_text(parts, message.get("reasoning_details"))
             case "tool":
                 role, parts = "user", _result_parts(message, where, name_by_call, version)
             case _:
@@ -177,6 +177,18 @@ def _conversation(messages: list[Json], version: tuple[int, int]) -> tuple[list[
     if version >= (3, 0):
         _sign_foreign_calls(contents)
     return system, contents
+
+
+def _sign_text(parts: list[Json], details: Any) -> None:
+    """The signature of an answer's text goes back on the last of it; Gemini may also have put it on an empty text."""
+    signature = gemini_signature(details)
+    if signature is None:
+        return
+    texts = [part for part in parts if "text" in part]
+    if not texts:
+        texts = [{"text": ""}]
+        parts[:0] = texts
+    texts[-1]["thoughtSignature"] = signature
 
 
 def _sign_foreign_calls(contents: list[Json]) -> None:
@@ -225,7 +237,7 @@ def _call_part(call: Json, where: str, version: tuple[int, int]) -> Json:
         args = None
     if not isinstance(args, dict):
         raise Invalid("A tool call's arguments must be a JSON object.", f"{where}.tool_calls")
-    id_, signature = _split_id(call["id"])
+    id_, signature = split_id(call["id"])
     part: Json = {"functionCall": _with_id({"name": call["function"]["name"], "args": args}, id_, version)}
     if signature:
         part["thoughtSignature"] = signature
@@ -239,7 +251,7 @@ def _result_parts(message: Json, where: str, name_by_call: dict[str, str], versi
     parts = _parts(message.get("content"), where)
     media = [part for part in parts if "text" not in part]
     text = "".join(part["text"] for part in parts if "text" in part)
-    response = _with_id({"name": name, "response": {"result": text}}, _split_id(message["tool_call_id"])[0], version)
+    response = _with_id({"name": name, "response": {"result": text}}, split_id(message["tool_call_id"])[0], version)
     if media and version >= (3, 0):  # earlier models see media only beside the result
         return [{"functionResponse": response | {"parts": media}}]
     return [{"functionResponse": response}, *media]
@@ -248,222 +260,3 @@ def _result_parts(message: Json, where: str, name_by_call: dict[str, str], versi
 def _with_id(fields: Json, id_: str, version: tuple[int, int]) -> Json:
     """Ids pair calls with results from Gemini 3 on; earlier models refuse the field and go by name and order."""
     return {"id": id_, **fields} if version >= (3, 0) else fields
-
-
-# ---------------------------------------------------------------- tool call ids
-
-
-def _join_id(id_: str, signature: str | None) -> str:
-    """``call_<id>~<signature>``: chat clients echo ids and nothing else, so what must come back travels inside."""
-    return f"call_{id_}~{signature.translate(_TO_URL_SAFE).rstrip('=')}" if signature else f"call_{id_}"
-
-
-def _split_id(joined: str) -> tuple[str, str | None]:
-    """Gemini's id and signature, of an id that ``_join_id`` made; of any other, the id without a signature."""
-    id_, tilde, signature = joined.partition("~")
-    if not tilde or not joined.startswith("call_") or not re.fullmatch(r"[\w-]+", signature, re.ASCII):
-        return joined.removeprefix("call_"), None
-    return id_.removeprefix("call_"), signature.translate(_FROM_URL_SAFE) + "=" * (-len(signature) % 4)
-
-
-# ---------------------------------------------------------------- answer
-
-_FINISH_REASONS = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "length",
-    **dict.fromkeys(
-        (
-            "SAFETY",
-            "RECITATION",
-            "LANGUAGE",
-            "OTHER",
-            "BLOCKLIST",
-            "PROHIBITED_CONTENT",
-            "SPII",
-            "NO_IMAGE",
-            "ESCALATION",
-        ),
-        "content_filter",
-    ),
-}
-
-
-def complete(answer: Json) -> tuple[list[Json], Usage | None]:
-    """Choices and counts of a plain answer. Raises ValueError if it is none."""
-    try:
-        return _complete(answer)
-    except (AttributeError, KeyError, TypeError) as e:
-        raise ValueError("not a Gemini answer") from e
-
-
-def _complete(answer: Json) -> tuple[list[Json], Usage | None]:
-    candidates = answer.get("candidates") or []
-    usage = usage_of(answer.get("usageMetadata"))
-    if not candidates:
-        if "promptFeedback" not in answer:
-            raise ValueError("neither candidates nor promptFeedback")
-        blocked = {"role": "assistant", "content": "", "refusal": None}
-        return [{"index": 0, "message": blocked, "logprobs": None, "finish_reason": "content_filter"}], usage
-    return [_choice(candidate, answer.get("responseId") or "") for candidate in candidates], usage
-
-
-def _choice(candidate: Json, response_id: str) -> Json:
-    index = candidate.get("index", 0)
-    texts: dict[str, list[str]] = {"content": [], "reasoning_content": []}
-    calls: list[Json] = []
-    for part in _parts_of(candidate):
-        if "functionCall" in part:
-            calls.append(_tool_call(part, f"{response_id}_{index}_{len(calls)}"))
-        elif kind := _text_kind(part):
-            texts[kind].append(part["text"])
-    content = "".join(texts["content"])
-    message: Json = {"role": "assistant", "content": None if calls and not content else content, "refusal": None}
-    if texts["reasoning_content"]:
-        message["reasoning_content"] = "".join(texts["reasoning_content"])
-    if calls:
-        message["tool_calls"] = calls
-    finish = _finish_reason(candidate.get("finishReason") or "STOP", has_calls=bool(calls))
-    return {"index": index, "message": message, "logprobs": _logprobs(candidate), "finish_reason": finish}
-
-
-def usage_of(usage: Any) -> Usage | None:
-    """The vendor's counts, None if there are none. JSON leaves out zeros, so a missing count is a zero."""
-    if not isinstance(usage, dict) or not usage:
-        return None
-    input_tokens = clamp(clamp(usage.get("promptTokenCount")) + clamp(usage.get("toolUsePromptTokenCount")))
-    answer, thoughts = clamp(usage.get("candidatesTokenCount")), clamp(usage.get("thoughtsTokenCount"))
-    # some models count thoughts among the candidates' tokens already; the total tells
-    is_inclusive = thoughts <= answer and usage.get("totalTokenCount") == input_tokens + answer
-    output_tokens = answer if is_inclusive else clamp(answer + thoughts)
-    return Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=min(clamp(usage.get("cachedContentTokenCount")), input_tokens),
-        output_tokens=output_tokens,
-        reasoning_tokens=min(thoughts, output_tokens),
-    )
-
-
-def _parts_of(candidate: Json) -> list[Json]:
-    return (candidate.get("content") or {}).get("parts") or []
-
-
-def _text_kind(part: Json) -> str | None:
-    """Which chat field a part's text belongs to; None for parts without text."""
-    if not part.get("text"):
-        return None
-    return "reasoning_content" if part.get("thought") else "content"
-
-
-def _tool_call(part: Json, id_default: str) -> Json:
-    call = part["functionCall"]
-    arguments = orjson.dumps(call.get("args") or {}).decode()
-    return {
-        "id": _join_id(call.get("id") or id_default, part.get("thoughtSignature")),
-        "type": "function",
-        "function": {"name": call.get("name") or "", "arguments": arguments},
-    }
-
-
-def _finish_reason(reason: str, *, has_calls: bool) -> str:
-    if reason == "STOP" and has_calls:
-        return "tool_calls"
-    # broken calls (MALFORMED_FUNCTION_CALL and its kin) and reasons not known yet end the answer where it is
-    return _FINISH_REASONS.get(reason, "content_filter" if reason.startswith("IMAGE_") else "stop")
-
-
-def _logprobs(candidate: Json) -> Json | None:
-    result = candidate.get("logprobsResult") or {}
-    if not result.get("chosenCandidates"):
-        return None
-    tops = [step.get("candidates") or [] for step in result.get("topCandidates") or ()]
-    tops += [[]] * (len(result["chosenCandidates"]) - len(tops))
-    content = [
-        _logprob(chosen) | {"top_logprobs": [_logprob(other) for other in top]}
-        for chosen, top in zip(result["chosenCandidates"], tops, strict=False)
-    ]
-    return {"content": content, "refusal": None}
-
-
-def _logprob(token: Json) -> Json:
-    text = token.get("token") or ""
-    return {"token": text, "logprob": token.get("logProbability", 0.0), "bytes": list(text.encode())}
-
-
-# ---------------------------------------------------------------- stream
-
-
-class Stream:
-    """Feed it events; it says the chat chunks, without ids, models or usage.
-
-    Gemini marks no end: ``finished`` tells that every choice ended, ``done`` stays False.
-    An error may come as a bare JSON object or list behind the events: feed what the framer has left over, too.
-    """
-
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.done = False
-        self.error: Json | None = None
-        self._ended: dict[int, bool] = {}  # by choice: whether it has its finish reason
-        self._call_counts: defaultdict[int, int] = defaultdict(int)
-
-    @property
-    def finished(self) -> bool:
-        return bool(self._ended) and all(self._ended.values())
-
-    def feed(self, event: bytes) -> list[Json]:
-        """Chunks for one raw event; none for comments, counts and errors."""
-        payload = data_of(event) or (event.strip() if event.lstrip().startswith((b"{", b"[")) else b"")
-        if not payload or self.error is not None:
-            return []
-        try:
-            answer = orjson.loads(payload)
-        except orjson.JSONDecodeError:
-            answer = None
-        if isinstance(answer, list) and len(answer) == 1:
-            answer = answer[0]
-        try:
-            if not answer.get("error"):
-                return self._take(answer)
-            self.error = answer["error"] if isinstance(answer["error"], dict) else {"message": str(answer["error"])}
-        except (AttributeError, KeyError, TypeError):
-            self.error = {"message": "unreadable event"}
-        return []
-
-    def _take(self, answer: Json) -> list[Json]:
-        usage = usage_of(answer.get("usageMetadata"))
-        self.usage = usage if usage is not None else self.usage
-        candidates = answer.get("candidates") or []
-        if not candidates and "promptFeedback" in answer and not self._ended:
-            return [self._chunk(0, {"content": ""}), self._end(0, "content_filter")]
-        response_id = answer.get("responseId") or ""
-        return [chunk for candidate in candidates for chunk in self._chunks(candidate, response_id)]
-
-    def _chunks(self, candidate: Json, response_id: str) -> Iterator[Json]:
-        index = candidate.get("index", 0)
-        logprobs = _logprobs(candidate)
-        for part in _parts_of(candidate):
-            if "functionCall" in part:
-                count = self._call_counts[index]
-                self._call_counts[index] += 1
-                call = _tool_call(part, f"{response_id}_{index}_{count}")
-                yield self._chunk(index, {"tool_calls": [{"index": count, **call}]})
-            elif kind := _text_kind(part):
-                yield self._chunk(index, {kind: part["text"]}, logprobs if kind == "content" else None)
-                logprobs = None if kind == "content" else logprobs
-        reason = candidate.get("finishReason")
-        if reason and not self._ended.get(index):
-            yield self._end(index, _finish_reason(reason, has_calls=self._call_counts[index] > 0))
-
-    def _chunk(self, index: int, delta: Json, logprobs: Json | None = None) -> Json:
-        if index not in self._ended:
-            self._ended[index] = False
-            delta = {"role": "assistant", **delta}
-        choice: Json = {"index": index, "delta": delta, "finish_reason": None}
-        return {"choices": [choice | {"logprobs": logprobs} if logprobs else choice]}
-
-    def _end(self, index: int, reason: str) -> Json:
-        chunk = self._chunk(index, {})
-        self._ended[index] = True
-        chunk["choices"][0]["finish_reason"] = reason
-        return chunk

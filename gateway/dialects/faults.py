@@ -23,6 +23,12 @@ class Invalid(ValueError):
         self.param = param
 
 
+class AddressNotAllowed(Invalid):
+    """No vendor is sent there."""
+
+    code = "url_not_allowed"
+
+
 class Unknown(Invalid):
     """No such parameter in this dialect."""
 

@@ -8,7 +8,7 @@ counts of a stream are cumulative: later ones replace earlier ones.
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 import orjson
@@ -16,7 +16,9 @@ import orjson
 from billing.meters import Usage
 from gateway import sse
 from gateway.dialects.anthropic_answers import usage_of
+from gateway.dialects.counts import is_count
 from gateway.dialects.messages_blocks import Json
+from gateway.dialects.signatures import is_geminis
 
 _SENT = (
     "system", "messages", "tools", "tool_choice", "stop_sequences", "temperature", "top_p", "top_k", "thinking",
@@ -66,13 +68,18 @@ def _leave_out(out: Json, adjusted: Collection[str]) -> None:
 def _native(message: Json) -> Json | None:
     """The message without what another vendor's answer left in it and Anthropic refuses; None if nothing else is in it.
 
-    That is thinking without a signature, and signs in tool call ids beyond Anthropic's (other vendors put a signature there).
+    That is thinking without a signature of its own, and signs in tool call ids beyond Anthropic's (other vendors put a signature there).
     """
     content = message["content"]
     if isinstance(content, str):
         return message
-    kept = [_with_native_id(block) for block in content if block["type"] != "thinking" or block.get("signature")]
+    kept = [_with_native_id(block) for block in content if not _is_foreign(block)]
     return {**message, "content": kept} if kept else None
+
+
+def _is_foreign(block: Json) -> bool:
+    """Thoughts that Anthropic did not sign or seal."""
+    return (block["type"] == "thinking" and not block.get("signature")) or is_geminis(block.get("data"))
 
 
 def _with_native_id(block: Json) -> Json:
@@ -85,18 +92,28 @@ def _with_native_id(block: Json) -> Json:
 # ---------------------------------------------------------------- answers
 
 
-def complete(answer: Json, *, message_id: str, model: str, cost: Any) -> Json:
-    """The vendor's answer with our id and model. ``cost``: the charge in USD, as the serialiser takes numbers."""
+def complete(answer: Json, *, message_id: str, model: str, counts: Json, cost: Any) -> Json:
+    """The vendor's answer with our id and model. ``cost``: the charge in USD, as the serialiser takes numbers.
+
+    ``counts``: what was billed, for an answer that does not say what it used.
+    """
     usage = answer.get("usage")
     return {
         **answer,
         "id": message_id,
         "model": model,
-        "usage": {**(usage if isinstance(usage, dict) else {}), "cost": cost},
+        "usage": {**(usage if has_counts(usage) else counts), "cost": cost},
     }
 
 
+def has_counts(usage: Any) -> TypeGuard[Json]:
+    return isinstance(usage, dict) and is_count(usage.get("output_tokens"))
+
+
 # ---------------------------------------------------------------- streams
+
+#: SDKs add the last counts to these, and fail where there is nothing to add to
+_NO_COUNTS_YET = msgspec.Raw(b'{"input_tokens":0,"output_tokens":0}')
 
 
 def splice(event: bytes, *, message_id: bytes, model: bytes) -> bytes:
@@ -112,20 +129,22 @@ def splice(event: bytes, *, message_id: bytes, model: bytes) -> bytes:
     except (msgspec.DecodeError, KeyError):
         return event
     message["id"], message["model"] = msgspec.Raw(message_id), msgspec.Raw(model)
+    if bytes(message.get("usage", b"null")) == b"null":
+        message["usage"] = _NO_COUNTS_YET
     fields["message"] = msgspec.Raw(msgspec.json.encode(message))
     return b"event: message_start\ndata: " + msgspec.json.encode(fields)
 
 
-def priced(event: bytes, cost_json: bytes) -> bytes:
-    """``message_delta`` with the charge in USD as ``usage.cost``; any other event as it came."""
+def priced(event: bytes, counts: Json, cost_json: bytes) -> bytes:
+    """``message_delta`` with the charge in USD as ``usage.cost``; any other event as it came. ``counts`` as in ``complete``."""
     if b'"message_delta"' not in event:
         return event
     try:
         fields = msgspec.json.decode(sse.data_of(event), type=dict[str, msgspec.Raw])
-        usage = msgspec.json.decode(fields.get("usage", msgspec.Raw(b"{}")), type=dict[str, msgspec.Raw])
+        usage = msgspec.json.decode(fields.get("usage", msgspec.Raw(b"null")))
     except msgspec.DecodeError:
         return event
-    usage["cost"] = msgspec.Raw(cost_json)
+    usage = {**(usage if has_counts(usage) else counts), "cost": msgspec.Raw(cost_json)}
     fields["usage"] = msgspec.Raw(msgspec.json.encode(usage))
     return b"event: message_delta\ndata: " + msgspec.json.encode(fields)
 

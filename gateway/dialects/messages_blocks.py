@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from gateway.dialects.faults import Invalid, Unknown, Unsupported
+from gateway.dialects.addresses import is_public
+from gateway.dialects.faults import AddressNotAllowed, Invalid, Unknown, Unsupported
 
 #: more is a slip, not a wish
 OUTPUT_TOKENS_MAX = 10_000_000
@@ -31,6 +32,8 @@ def parts_of(block: Json, where: str) -> list[Json]:
     if block["type"] == "image":
         object_of(block, where, {"type", "source", "cache_control"})
         source = _source(block.get("source"), f"{where}.source", {"base64": _IMAGE_TYPES, "url": ()})
+        if source["type"] == "url" and not is_public(source["url"]):
+            raise AddressNotAllowed("Use a public https:// address.", f"{where}.source.url")
         return [marked({"type": "image_url", "image_url": {"url": _address(source)}}, block, where)]
     return _document(block, where)
 
@@ -39,7 +42,10 @@ def _document(block: Json, where: str) -> list[Json]:
     object_of(block, where, {"type", "source", "cache_control", "title", "context", "citations"})
     if block.get("citations") not in (None, {"enabled": False}):
         raise Unsupported(f"`{where}.citations` are not supported.", f"{where}.citations")
-    media_types = {"base64": ("application/pdf",), "text": ("text/plain",), "url": ()}
+    media_types: dict[str, tuple[str, ...]] = {"base64": ("application/pdf",), "text": ("text/plain",)}
+    if isinstance(block.get("source"), dict) and block["source"].get("type") == "url":
+        message = f"`{where}.source`: the pages behind an address cannot be counted beforehand; send the data."
+        raise Unsupported(message, f"{where}.source.url")
     source = _source(block.get("source"), f"{where}.source", media_types)
     title, context = (
         text_of(or_else(block.get(key), ""), f"{where}.{key}", can_be_empty=True) for key in ("title", "context")
@@ -48,10 +54,7 @@ def _document(block: Json, where: str) -> list[Json]:
     if source["type"] == "text":
         text = f"{title}\n\n{source['data']}" if title else source["data"]
         return [*parts, marked({"type": "text", "text": text}, block, where)]
-    file = {
-        "filename": title or "document.pdf",
-        "file_url" if source["type"] == "url" else "file_data": _address(source),
-    }
+    file = {"filename": title or "document.pdf", "file_data": _address(source)}
     return [*parts, marked({"type": "file", "file": file}, block, where)]
 
 

@@ -6,15 +6,7 @@ models that know them.
 
 from typing import Any
 
-from gateway.errors import (
-    ContextLengthExceeded,
-    InvalidRequest,
-    NoUpstreamAvailable,
-    RateLimitExceeded,
-    UpstreamError,
-    UpstreamTimeout,
-)
-from gateway.upstreams.openai import _clean, _vendor_error, retry_after_seconds
+from gateway.upstreams.refusals import Meaning, cleaned, error_for, error_object, meaning_of, retry_after_seconds
 from gateway.upstreams.registry import Upstream
 from tokenhub.errors import TokenHubError
 
@@ -28,21 +20,10 @@ _ABOUT_US = ("credit balance is too low", "API usage limits", "organization has 
 
 def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
     """An upstream's refusal in our words. 529 is Anthropic's "overloaded"."""
-    vendor = str(_vendor_error(body).get("message") or "")
-    if status in (401, 402, 403, 404) or (status == 400 and any(words in vendor for words in _ABOUT_US)):
-        return NoUpstreamAvailable("This model cannot be reached right now. The operator has been told.")
-    if status in (400, 413, 422):
-        message = _clean(vendor, upstream)
-        if vendor.startswith(_TOO_LONG):
-            return ContextLengthExceeded(message, param="messages")
-        return InvalidRequest(message or "The model refused this request.")
-    if status == 429:
-        return RateLimitExceeded(
-            "The model's vendor is busy. Try again in a moment.",
-            headers={"retry-after": str(retry_after_seconds(headers))},
-        )
-    if status in (408, 504):
-        return UpstreamTimeout("The model's vendor took too long.")
-    return UpstreamError(
-        "The model's vendor failed. Nothing was charged; try again.", retry_after_seconds=retry_after_seconds(headers)
-    )
+    vendor = str(error_object(body).get("message") or "")
+    meaning = meaning_of(status)
+    if status == 400 and any(words in vendor for words in _ABOUT_US):
+        meaning = Meaning.OURS
+    elif meaning is Meaning.REFUSED and vendor.startswith(_TOO_LONG):
+        meaning = Meaning.TOO_LONG
+    return error_for(meaning, words=cleaned(vendor, upstream), wait_seconds=retry_after_seconds(headers))

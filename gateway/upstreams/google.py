@@ -7,17 +7,15 @@ import math
 import re
 from typing import Any
 
-import orjson
-
-from gateway.errors import (
-    ContextLengthExceeded,
-    InvalidRequest,
-    NoUpstreamAvailable,
-    RateLimitExceeded,
-    UpstreamError,
-    UpstreamTimeout,
+from gateway.upstreams.refusals import (
+    RETRY_AFTER_SECONDS_MAX,
+    Meaning,
+    cleaned,
+    error_for,
+    error_object,
+    meaning_of,
+    retry_after_seconds,
 )
-from gateway.upstreams.openai import RETRY_AFTER_SECONDS_MAX, _clean, retry_after_seconds
 from gateway.upstreams.registry import Upstream
 from tokenhub.errors import TokenHubError
 
@@ -29,22 +27,14 @@ def path(upstream_model: str, stream: bool) -> str:
 
 def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
     """An upstream's refusal in our words. Bad keys are a 400 here, told apart by their reason."""
-    vendor = _vendor_error(body)
-    if status in (401, 402, 403, 404) or (status == 400 and _is_about_us(vendor)):
-        return NoUpstreamAvailable("This model cannot be reached right now. The operator has been told.")
-    if status in (400, 413, 422):
-        message = _clean(str(vendor.get("message") or ""), upstream)
-        if "exceeds the maximum number of tokens" in message:
-            return ContextLengthExceeded(message, param="messages")
-        return InvalidRequest(message or "The model refused this request.")
-    wait_seconds = _retry_after_seconds(vendor, headers)
-    if status == 429:
-        return RateLimitExceeded(
-            "The model's vendor is busy. Try again in a moment.", headers={"retry-after": str(wait_seconds)}
-        )
-    if status in (408, 504):
-        return UpstreamTimeout("The model's vendor took too long.")
-    return UpstreamError("The model's vendor failed. Nothing was charged; try again.", retry_after_seconds=wait_seconds)
+    vendor = error_object(body)
+    message = cleaned(vendor.get("message"), upstream)
+    meaning = meaning_of(status)
+    if status == 400 and _is_about_us(vendor):
+        meaning = Meaning.OURS
+    elif meaning is Meaning.REFUSED and "exceeds the maximum number of tokens" in message:
+        meaning = Meaning.TOO_LONG
+    return error_for(meaning, words=message, wait_seconds=_retry_after_seconds(vendor, headers))
 
 
 def _is_about_us(vendor: dict[str, Any]) -> bool:
@@ -65,15 +55,3 @@ def _retry_after_seconds(vendor: dict[str, Any], headers: Any) -> int:
 def _details(vendor: dict[str, Any]) -> list[dict[str, Any]]:
     details = vendor.get("details")
     return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
-
-
-def _vendor_error(body: bytes) -> dict[str, Any]:
-    """The error object, which streams (and the compatible endpoint) wrap in a list."""
-    try:
-        error = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    if isinstance(error, list) and error:
-        error = error[0]
-    error = error.get("error") if isinstance(error, dict) else None
-    return error if isinstance(error, dict) else {}

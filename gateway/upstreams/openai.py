@@ -7,22 +7,20 @@ reasoning inside ``completion_tokens``.
 import re
 from typing import Any
 
-import orjson
-
-from billing.meters import Usage, clamp
-from gateway.errors import (
-    ContextLengthExceeded,
-    InvalidRequest,
-    NoUpstreamAvailable,
-    RateLimitExceeded,
-    UpstreamError,
-    UpstreamTimeout,
+from billing.meters import clamp
+from gateway.dialects.counts import Counts, UsageReader, is_count, object_of
+from gateway.upstreams.refusals import (
+    Meaning,
+    cleaned,
+    error_for,
+    error_object,
+    meaning_of,
+    retry_after_seconds,
 )
-from gateway.upstreams.registry import Upstream
+from gateway.upstreams.registry import MINIMAX_MEANINGS, Upstream
 from tokenhub.errors import TokenHubError
 
 PATH = "/chat/completions"
-RETRY_AFTER_SECONDS_MAX = 120
 
 
 def request_body(
@@ -53,6 +51,8 @@ def fitted(body: dict[str, Any], upstream: Upstream, has_extras: bool) -> dict[s
 
 def _fitted_message(message: dict[str, Any], upstream: Upstream) -> dict[str, Any]:
     out = {key: value for key, value in message.items() if key != "reasoning_details"}
+    if upstream.keeps_reasoning_details and (details := _plain_thoughts(message)):
+        out["reasoning_details"] = details
     if not upstream.keeps_reasoning:
         out.pop("reasoning_content", None)
     if out["role"] == "developer" and upstream.renames_developer:
@@ -62,11 +62,23 @@ def _fitted_message(message: dict[str, Any], upstream: Upstream) -> dict[str, An
         parts = [{key: value for key, value in part.items() if key != "cache_control"} for part in content]
         is_text = all(part["type"] == "text" for part in parts)
         out["content"] = "\n".join(part["text"] for part in parts) if upstream.flattens_text and is_text else parts
-    if "tool_calls" in out:
+    if out.get("tool_calls"):
+        if upstream.keeps_reasoning and not out.get("reasoning_content"):
+            out["reasoning_content"] = _LOST_THOUGHTS
         out["tool_calls"] = [{**call, "id": _plain_id(call["id"])} for call in out["tool_calls"]]
     if "tool_call_id" in out:
         out["tool_call_id"] = _plain_id(out["tool_call_id"])
     return out
+
+
+def _plain_thoughts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The thoughts that nobody signed or sealed: what another vendor did means nothing to this one."""
+    details = message.get("reasoning_details") or ()
+    return [one for one in details if one.get("type") == "reasoning.text" and not one.get("signature")]
+
+
+#: most clients lose thoughts, and a call without them is a 400 while the model thinks
+_LOST_THOUGHTS = " "
 
 
 def _plain_id(call_id: str) -> str:
@@ -86,7 +98,11 @@ _STANDARD_END = re.compile(rb'"finish_reason": ?"(?:stop|length|tool_calls|conte
 
 
 class Failed(ValueError):
-    """A 200 that says it failed."""
+    """A 200 that says it failed; ``error`` is what that means for the caller."""
+
+    def __init__(self, reason: str, meaning: Meaning = Meaning.FAILED):
+        super().__init__(reason)
+        self.error = error_for(meaning)
 
 
 def ends_in_standard_words(payload: bytes) -> bool:
@@ -109,82 +125,55 @@ def normalise_ends(choices: list[Any]) -> None:
 def check_base_response(base: Any) -> None:
     """MiniMax reports failures inside a 200 (``base_resp``). Raises Failed."""
     if isinstance(base, dict) and base.get("status_code") not in (None, 0):
-        raise Failed(f"base_resp {base.get('status_code')}")
+        code = str(base["status_code"])
+        raise Failed(f"base_resp {code}", MINIMAX_MEANINGS.get(code, Meaning.FAILED))
 
 
-def usage_of(usage: Any) -> Usage | None:
+def _counts_of(usage: Any) -> Counts | None:
     """The vendor's counts; None if there are none (then they are counted here). A reported zero is a zero."""
-    if not isinstance(usage, dict) or "prompt_tokens" not in usage:
+    if not isinstance(usage, dict) or not is_count(usage.get("prompt_tokens")):
         return None
-    prompt = usage.get("prompt_tokens_details")
-    completion = usage.get("completion_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = completion if isinstance(completion, dict) else {}
-    input_tokens, output_tokens = clamp(usage["prompt_tokens"]), clamp(usage.get("completion_tokens"))
-    if clamp(usage.get("total_tokens")) == input_tokens + output_tokens + clamp(completion.get("reasoning_tokens")):
-        output_tokens += clamp(
-            completion.get("reasoning_tokens")
-        )  # xAI counts reasoning beside the answer, and only in the total
-    cached_tokens = prompt.get("cached_tokens", usage.get("cached_tokens", usage.get("prompt_cache_hit_tokens")))
-    cached = min(clamp(cached_tokens), input_tokens)
-    return Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=cached,
-        cache_write_tokens=min(clamp(prompt.get("cache_write_tokens")), input_tokens - cached),
+    prompt, completion = (object_of(usage.get(name)) for name in ("prompt_tokens_details", "completion_tokens_details"))
+    output_tokens, thoughts = clamp(usage.get("completion_tokens")), clamp(completion.get("reasoning_tokens"))
+    if clamp(usage.get("total_tokens")) == clamp(usage["prompt_tokens"]) + output_tokens + thoughts:
+        output_tokens += thoughts  # xAI counts reasoning beside the answer, and only in the total
+    cached_at_top = usage.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))  # Moonshot, DeepSeek
+    return Counts(
+        input_tokens=usage["prompt_tokens"],
         output_tokens=output_tokens,
-        reasoning_tokens=min(clamp(completion.get("reasoning_tokens")), output_tokens),
+        cached_tokens=prompt.get("cached_tokens", cached_at_top),
+        cache_write_tokens=prompt.get("cache_write_tokens", prompt.get("cache_creation_input_tokens")),  # DashScope
+        reasoning_tokens=thoughts,
     )
 
 
-def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
-    """An upstream's refusal in our words. 401, 402, 403 and 404 mean our key or our catalogue, never the client's."""
-    vendor = _vendor_error(body)
-    message = _clean(str(vendor.get("message") or ""), upstream)
-    if status in (400, 413, 422):
-        if vendor.get("code") == "context_length_exceeded":
-            return ContextLengthExceeded(
-                message or "The prompt is longer than the model's context window.", param="messages"
-            )
-        param = vendor.get("param")
-        return InvalidRequest(
-            message or "The model refused this request.", param=param if isinstance(param, str) else None
-        )
-    if status == 429:
-        return RateLimitExceeded(
-            "The model's vendor is busy. Try again in a moment.",
-            headers={"retry-after": str(retry_after_seconds(headers))},
-        )
-    if status in (408, 504):
-        return UpstreamTimeout("The model's vendor took too long.")
-    if status in (401, 402, 403, 404):
-        return NoUpstreamAvailable("This model cannot be reached right now. The operator has been told.")
-    return UpstreamError(
-        "The model's vendor failed. Nothing was charged; try again.", retry_after_seconds=retry_after_seconds(headers)
-    )
+#: audio and images lie inside the input count, too, and have no rates of their own here
+usage_of = UsageReader(cached_inside_input=True, counts_of=_counts_of)
 
-
-def retry_after_seconds(headers: Any, default: int = 1) -> int:
-    """SDKs stop retrying altogether when told to wait longer than two minutes."""
-    value = headers.get("retry-after") or ""
-    return min(max(int(value), 1), RETRY_AFTER_SECONDS_MAX) if value.isascii() and value.isdigit() else default
-
-
-def _vendor_error(body: bytes) -> dict[str, Any]:
-    try:
-        error = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    error = error.get("error") if isinstance(error, dict) else None
-    return error if isinstance(error, dict) else {}
-
-
-_SECRETS = re.compile(
-    r"(?:sk|rk|pk|org|proj|acct|req|key)[-_][\w\-*]{4,}|Bearer\s+\S+|https?://\S+|[\w.+-]+@[\w.-]+", re.IGNORECASE
+#: how the vendors say that a prompt is beyond the window, where no code does
+_TOO_LONG = re.compile(
+    r"maximum context length|context_length_exceeded|maximum prompt length|exceeded model token limit"
+    r"|range of input length|input is longer than|context window",
+    re.IGNORECASE,
 )
 
 
-def _clean(message: str, upstream: Upstream) -> str:
-    """A vendor's words without keys, hosts, account names and request ids."""
-    for _, secret in upstream.headers:
-        message = message.replace(secret.removeprefix("Bearer "), "…")
-    return _SECRETS.sub("…", message)[:500]
+def error_of(upstream: Upstream, status: int, headers: Any, body: bytes) -> TokenHubError:
+    """An upstream's refusal in our words. A vendor's own code says more than the status it came with."""
+    vendor = error_object(body)
+    message, param = cleaned(vendor.get("message"), upstream), vendor.get("param")
+    return error_for(
+        _meaning(upstream, status, vendor),
+        words=message,
+        param=param if isinstance(param, str) else None,
+        wait_seconds=retry_after_seconds(headers),
+    )
+
+
+def _meaning(upstream: Upstream, status: int, vendor: dict[str, Any]) -> Meaning:
+    for word in (vendor.get("code"), vendor.get("type"), status):
+        if str(word) in upstream.meanings:
+            return upstream.meanings[str(word)]
+    meaning = meaning_of(status)
+    is_too_long = vendor.get("code") == "context_length_exceeded" or _TOO_LONG.search(str(vendor.get("message")))
+    return Meaning.TOO_LONG if meaning is Meaning.REFUSED and is_too_long else meaning

@@ -215,6 +215,88 @@ def test_what_has_a_price_of_its_own_or_names_shared_objects(
     )
 
 
+def messages(**more: object) -> dict[str, object]:
+    return {"model": "openai/gpt-4.1", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], **more}
+
+
+def responses(**more: object) -> dict[str, object]:
+    return {"model": "openai/gpt-4.1", "input": "hi", **more}
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (messages(service_tier="priority"), "unsupported_parameter", "service_tier"),
+        (messages(container="container_1"), "unsupported_parameter", "container"),
+        (messages(tools=[{"type": "web_search_20250305", "name": "w"}]), "unsupported_parameter", "tools[0].type"),
+        (messages(stop="END"), "unknown_parameter", "stop"),
+        (messages(top_p=7), "invalid_value", "top_p"),
+        (messages(model="xai/grok-4.7", stop_sequences=["END"]), "unsupported_parameter", "stop_sequences"),
+        (
+            messages(
+                model="deepseek/deepseek-v4-pro",
+                output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            ),
+            "unsupported_parameter",
+            "output_config.format",
+        ),
+    ],
+)
+def test_messages_clients_read_their_own_fields_name(
+    client: httpx.Client, untouched: Customer, body: dict[str, object], code: str, param: str
+) -> None:
+    response = client.post("/messages", json=body, headers=untouched.headers)
+    assert response.status_code == 400, response.text
+    answer = response.json()
+    assert (answer["type"], answer["error"]["type"]) == ("error", "invalid_request_error")
+    assert answer["error"]["details"]["error_code"] == code
+    assert param in answer["error"]["message"]
+    assert answer["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (responses(service_tier="priority"), "unsupported_parameter", "service_tier"),
+        (responses(previous_response_id="resp_1"), "unsupported_parameter", "previous_response_id"),
+        (responses(tools=[{"type": "web_search"}]), "unsupported_parameter", "tools[0].type"),
+        (responses(max_tokens=5), "unknown_parameter", "max_tokens"),
+        (responses(max_output_tokens=0), "invalid_value", "max_output_tokens"),
+        (
+            responses(
+                model="deepseek/deepseek-v4-pro",
+                text={"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}}},
+            ),
+            "unsupported_parameter",
+            "text.format",
+        ),
+    ],
+)
+def test_responses_clients_read_their_own_fields_name(
+    client: httpx.Client, untouched: Customer, body: dict[str, object], code: str, param: str
+) -> None:
+    refused(client.post("/responses", json=body, headers=untouched.headers), 400, code, param)
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "adjusted"),
+    [
+        ("moonshotai/kimi-k2.6", {"reasoning_effort": "low"}, "reasoning_effort"),
+        ("minimax/minimax-m2.7", {"seed": 7, "presence_penalty": 1}, "presence_penalty"),
+        ("zhipu/glm-5.3", {"temperature": 1.5}, "temperature"),
+        ("deepseek/deepseek-v4-pro", {"temperature": 0.5}, "temperature"),
+    ],
+)
+def test_what_was_adjusted_is_named_in_a_header(
+    client: httpx.Client, customer: Customer, model: str, change: dict[str, object], adjusted: str
+) -> None:
+    response = client.post(
+        "/chat/completions", json=chat(model=model, max_tokens=50) | change, headers=customer.headers
+    )
+    assert response.status_code == 200, response.text
+    assert response.headers["x-tokenhub-adjusted"] == adjusted
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -41,3 +41,32 @@ def test_an_event_that_never_ends_is_refused() -> None:
     with pytest.raises(sse.EventTooLong):
         for _ in range(20):
             framer.feed(b"x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("wire", "payloads"),
+    [
+        (b"data:one\n\ndata:  two\n\n", [b"one", b" two"]),  # one space belongs to the field, a second to the payload
+        (b": ping\n\n:\n\ndata: one\n\n", [b"one"]),
+        (b": ping\ndata: one\n: pong\ndata: two\n\n", [b"one\ntwo"]),
+        (b"event: x\nid: 1\nretry: 5\n\ndata: one\n\n", [b"one"]),
+        (b"\n\n\n\ndata: one\n\n\n", [b"one"]),
+        (b"data\ndatum: no\ndata: one\n\n", [b"one"]),
+        (b"data: one\r\n\r\ndata: two\n\ndata: three\r\r", [b"one", b"two", b"three"]),
+        (b"data: one\n\ndata: two", [b"one", b"two"]),  # the final blank line is missing
+        (b"data: one\n\ndata: two\n", [b"one", b"two"]),
+        (b"data: one\r\n\r\ndata: two\r\n", [b"one", b"two"]),
+    ],
+)
+def test_every_spelling_gives_the_same_payloads_wherever_it_is_cut(wire: bytes, payloads: list[bytes]) -> None:
+    for cut in range(len(wire) + 1):
+        framer = sse.Framer()
+        events = [*framer.feed(wire[:cut]), *framer.feed(wire[cut:]), framer.rest]
+        assert [payload for event in events if (payload := sse.data_of(event))] == payloads, cut
+
+
+def test_characters_cut_in_half_arrive_whole() -> None:
+    text = "ü → 🙂".encode()
+    framer = sse.Framer()
+    events = [event for byte in b"data: " + text + b"\n\n" for event in framer.feed(bytes([byte]))]
+    assert [sse.data_of(event) for event in events] == [text]

@@ -268,11 +268,13 @@ def test_json_mode_becomes_an_instruction_behind_what_is_cached() -> None:
     assert "system" not in translated(response_format={"type": "text"})
 
 
-def test_stops_are_a_list_without_blanks() -> None:
+def test_stops_are_a_list_and_blanks_are_refused() -> None:
     assert translated(stop="END")["stop_sequences"] == ["END"]
-    assert translated(stop=["\n", "END"])["stop_sequences"] == ["END"]
-    assert "stop_sequences" not in translated(stop="\n")
-    assert dropped(stop=["\n", "END"]) == ["stop"] and dropped(stop="END") == []
+    assert translated(stop=["END", "\nSTOP"])["stop_sequences"] == ["END", "\nSTOP"]
+    for blank in ("\n", ["\n", "END"]):
+        with pytest.raises(Unsupported) as fault:
+            translated(stop=blank)
+        assert fault.value.param == "stop"
 
 
 def test_the_end_user_is_named_as_metadata() -> None:
@@ -529,7 +531,10 @@ COUNT = st.one_of(st.integers(-5, 10**12), st.none(), st.text(max_size=2), st.fl
 )
 def test_counts_fit_into_each_other_whatever_the_vendor_says(reported: Json) -> None:
     usage = chat_anthropic.usage_of(reported)
-    assert usage is not None and min(usage) >= 0 and max(usage) <= TOKENS_MAX
+    assert (usage is None) == (type(reported["input_tokens"]) is not int)  # a word or null in its place is silence
+    if usage is None:
+        return
+    assert min(usage) >= 0 and max(usage) <= TOKENS_MAX
     assert usage.cached_input_tokens + usage.cache_write_tokens <= usage.input_tokens
     assert usage.cache_write_1h_tokens <= usage.cache_write_tokens
     assert usage.reasoning_tokens <= usage.output_tokens

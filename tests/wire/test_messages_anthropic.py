@@ -131,7 +131,7 @@ USAGE = Usage(
 
 def test_an_answer_carries_our_id_our_model_and_the_cost() -> None:
     got = messages_anthropic.complete(
-        ANSWER, message_id="gen-1", model="anthropic/claude", cost=msgspec.Raw(b"0.000123")
+        ANSWER, message_id="gen-1", model="anthropic/claude", counts={}, cost=msgspec.Raw(b"0.000123")
     )
     assert orjson.loads(msgspec.json.encode(got)) == {
         **ANSWER,
@@ -237,7 +237,7 @@ EVENTS = sse.Framer().feed(RECORDED)
 def test_only_the_first_event_is_spliced_and_the_last_count_is_priced() -> None:
     spliced = [messages_anthropic.splice(event, message_id=b'"gen-1"', model=b'"anthropic/claude"') for event in EVENTS]
     assert spliced[1:] == EVENTS[1:]
-    passed = [messages_anthropic.priced(event, b"0.000123") for event in spliced]
+    passed = [messages_anthropic.priced(event, {}, b"0.000123") for event in spliced]
     assert [i for i, event in enumerate(passed) if event != spliced[i]] == [len(EVENTS) - 2]
     message = message_of([orjson.loads(sse.data_of(event)) for event in passed])
     assert (message["id"], message["model"]) == ("gen-1", "anthropic/claude")
@@ -321,7 +321,7 @@ def test_comments_and_unknown_events_pass_unharmed() -> None:
         stream.feed(event)
         assert stream.texts(event) == []
         assert messages_anthropic.splice(event, message_id=b'"x"', model=b'"y"') == event
-        assert messages_anthropic.priced(event, b"1") == event
+        assert messages_anthropic.priced(event, {}, b"1") == event
     assert (stream.usage, stream.error, stream.finished, stream.done) == (None, None, False, False)
 
 
@@ -334,4 +334,4 @@ def test_broken_events_never_raise(event: bytes) -> None:
     stream.feed(event)
     stream.texts(event)
     messages_anthropic.splice(event, message_id=b'"x"', model=b'"y"')
-    messages_anthropic.priced(event, b"1")
+    messages_anthropic.priced(event, {}, b"1")

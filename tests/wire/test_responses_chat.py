@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from billing.meters import Usage
 from gateway.dialects import responses_chat
 from gateway.dialects.faults import Invalid, Unknown, Unsupported
-from gateway.dialects.responses_events import pack_reasoning, unpack_reasoning
+from gateway.dialects.responses_reasoning import pack_reasoning, unpack_reasoning
 from gateway.parameters import chat_request
 from gateway.sse import Framer, data_of
 
@@ -391,7 +391,7 @@ def test_what_is_stored_or_priced_apart_is_refused_by_name(fields: Json, param: 
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": [{"type": "output_text", "text": "x"}]}]}, "input[0].content[0].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}, "input[0].content[0].text"),
-        ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].file_data"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments"),
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
         ({"input": [{"type": "reasoning", "summary": [{"type": "text"}]}]}, "input[0].summary[0].type"),
