@@ -7,7 +7,7 @@ client is still there.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import orjson
@@ -16,10 +16,12 @@ from django.conf import settings
 from accounts import keys
 from gateway import faces, limits
 from gateway.admission import Desk
+from gateway.call import prepare
 from gateway.errors import InvalidApiKey, InvalidJson, MethodNotAllowed, RequestTooLarge, UnsupportedMediaType
 from gateway.relay import Relay
 from gateway.routing import Directory
 from gateway.upstreams.client import Client
+from tokenhub.client_address import client_address
 from tokenhub.errors import TokenHubError
 from tokenhub.ids import generation_id, new_uuid7
 
@@ -39,6 +41,7 @@ FACES: dict[str, faces.Face] = {
 PATHS: dict[str, faces.Face] = {base + path: face for base in ("/api/v1", "/v1") for path, face in FACES.items()}
 
 REFRESH_SECONDS = 5.0
+APP_CHARACTERS_MAX = 40
 
 EXPOSED = "x-request-id, x-generation-id, retry-after, x-should-retry, server-timing, x-tokenhub-adjusted, x-tokenhub-served-model"
 CORS: Headers = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", EXPOSED.encode())]
@@ -66,9 +69,20 @@ class Exchange:
             if name in self.headers and self.headers[name] != value:
                 self.repeated.add(name)
             self.headers[name] = value
+        peer = scope.get("client")
+        forwarded = self.headers.get(b"x-forwarded-for", b"") if settings.TRUSTED_PROXIES else b""
+        self.ip = client_address(peer[0] if peer else "", forwarded.decode("latin-1"), settings.TRUSTED_PROXIES)
         self.has_left = False
         self.has_answered = False
         self._body_read = False
+
+    def app(self) -> str:
+        """What the client calls itself: OpenRouter's ``X-Title``, or the program of its User-Agent without the version."""
+        title = self.headers.get(b"x-title")
+        if title is None:
+            program, *version = self.headers.get(b"user-agent", b"").partition(b" ")[0].rsplit(b"/", 1)
+            title = program if not version or version[0][:1].isdigit() else b"/".join((program, *version))
+        return "".join(filter(str.isprintable, title.decode("utf-8", "replace")))[:APP_CHARACTERS_MAX].strip()
 
     # ------------------------------------------------------------ in
 
@@ -156,7 +170,8 @@ class Gateway:
         self._directory = Directory()
         await self._desk.open()
         await asyncio.to_thread(_in_own_connection, self._directory.load)
-        self.relay = Relay(self._desk, self._client, self._directory)
+        self.relay = Relay(self._desk, self._client)
+        self._keep_alives: set[asyncio.Task[None]] = set()
         self._clock = asyncio.create_task(self._tick())
 
     async def close(self) -> None:
@@ -194,9 +209,19 @@ class Gateway:
         # started in place: it only has to reach its wait, and a turn of the loop for that would be paid by every call
         watch = asyncio.Task(exchange.watch_hang_up(task), loop=self._loop, eager_start=True)
         try:
-            await self.relay.answer(exchange.id, exchange.started, key_hash, exchange.face, request, exchange)
+            call = prepare(
+                self._directory, self.relay.health, exchange.id, exchange.started, key_hash, exchange.face, request
+            )
+            call.app, call.ip = exchange.app(), exchange.ip
+            await self.relay.answer(call, key_hash, exchange)
         finally:
             watch.cancel()
+
+    def _keep(self, keep_alive: Coroutine[Any, Any, None]) -> None:
+        """By itself: a client that does not read must not stop the clock for all others."""
+        task = asyncio.create_task(keep_alive)
+        self._keep_alives.add(task)
+        task.add_done_callback(self._keep_alives.discard)
 
     async def _tick(self) -> None:
         """One coarse clock for all calls: no timer per call and none per chunk."""
@@ -206,7 +231,7 @@ class Gateway:
             now = time.monotonic()
             try:
                 for keep_alive in self.relay.watch(now, limits.KEEP_ALIVE_SECONDS, settings.UPSTREAM_TIMEOUT_SECONDS):
-                    await keep_alive
+                    self._keep(keep_alive)
                 if now - checkpointed >= limits.CHECKPOINT_SECONDS:
                     checkpointed = now
                     self.relay.checkpoint()

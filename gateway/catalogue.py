@@ -94,16 +94,20 @@ def _amounts(rates: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _sync_routes(model: Model, wanted: list[RouteShape]) -> list[str]:
-    new = [(route.upstream, route.upstream_model) for route in wanted]
-    old = [(route.upstream, route.upstream_model) for route in model.routes.all()]
+    new = [
+        (route.upstream, route.upstream_model, place if route.priority is None else route.priority, route.weight)
+        for place, route in enumerate(wanted)
+    ]
+    old = [(route.upstream, route.upstream_model, route.priority, route.weight) for route in model.routes.all()]
+    new.sort(key=lambda route: route[2])
     if old == new:
         return []
     model.routes.all().delete()
     Route.objects.bulk_create(
-        Route(model=model, upstream=upstream, upstream_model=upstream_model, priority=priority)
-        for priority, (upstream, upstream_model) in enumerate(new)
+        Route(model=model, upstream=upstream, upstream_model=upstream_model, priority=priority, weight=weight)
+        for upstream, upstream_model, priority, weight in new
     )
-    return [f"{model.slug}: routes {', '.join(f'{upstream} {name}' for upstream, name in new)}"]
+    return [f"{model.slug}: routes {', '.join(f'{upstream} {name}' for upstream, name, _, _ in new)}"]
 
 
 def _unlist_missing(catalogue: Catalogue) -> list[str]:

@@ -179,6 +179,8 @@ def _check_model(model: ChatModel | ImageModel | VideoModel) -> None:
     for route in model.routes:
         if route.upstream != "sandbox" and route.upstream not in settings.UPSTREAMS:
             raise CatalogueError(f"routes: there is no upstream {route.upstream!r}")
+        if route.weight < 1:
+            raise CatalogueError("routes: a weight is at least 1")
     if model.successor and not model.retires_on:
         raise CatalogueError("successor: only a model with retires_on has one")
     if not model.prices:

@@ -27,8 +27,12 @@ class GroupShape(Shape):
 
 
 class RouteShape(Shape):
+    """Lower priorities are tried first (left out: in the order written); equals share the calls by weight."""
+
     upstream: str
     upstream_model: str
+    priority: int | None = None
+    weight: int = 1
 
 
 class TokenAmounts(Shape, kw_only=True):
@@ -146,7 +150,7 @@ class ModelShape(Shape, kw_only=True):
     description: str
     input_modalities: list[Literal["text", "image", "audio", "video", "file"]]
     output_modalities: list[Literal["text", "image", "audio", "video"]]
-    routes: list[RouteShape]  # the first is tried first
+    routes: list[RouteShape]
     retires_on: date | None = None
     successor: str = ""
     notes: list[str] = []

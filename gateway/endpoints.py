@@ -31,8 +31,8 @@ from gateway.errors import (
     NoUpstreamAvailable,
     RequestTooLarge,
 )
-from gateway.models import CallRecord, Model, Outcome, UsageHour
-from gateway.routing import serving
+from gateway.models import CallRecord, Endpoint, Model, Outcome, UsageHour
+from gateway.routing import reaches
 from gateway.upstreams import registry
 from tokenhub import clock
 from tokenhub.errors import TokenHubError
@@ -126,7 +126,7 @@ def _listed() -> Any:
 
 def describe(model: Model) -> dict[str, Any] | None:
     """OpenAI's fields, then OpenRouter's, then ours; None for what cannot be served now."""
-    is_sandbox, is_reachable = _reach(model)
+    is_sandbox, is_reachable = serving(model)
     if not is_reachable:
         return None
     return {
@@ -160,11 +160,11 @@ def describe(model: Model) -> dict[str, Any] | None:
 CREATED = 1_762_000_000
 
 
-def _reach(model: Model) -> tuple[bool, bool]:
+def serving(model: Model) -> tuple[bool, bool]:
     """(answered by the sandbox, can be served now). Media models are listed wherever their vendor or the sandbox would answer."""
     if model.kind == Model.Kind.CHAT:
-        upstream, _ = serving(model)
-        return (upstream is not None and upstream.is_sandbox), upstream is not None
+        routes = reaches(model)
+        return bool(routes) and routes[0].upstream.is_sandbox, bool(routes)
     configured = any(registry.is_configured(route.upstream) for route in model.routes.all())
     return (not configured), (configured or registry.reach("sandbox") is not None)
 
@@ -265,6 +265,8 @@ def _receipt(record: CallRecord) -> dict[str, Any]:
         "native_tokens_cached": record.cached_input_tokens,
         "native_tokens_reasoning": record.reasoning_tokens,
         "cache_write_tokens": record.cache_write_tokens,
+        "endpoint": Endpoint(record.endpoint).name.lower(),
+        "app": record.app or None,
         "estimated": record.estimated,
         "streamed": record.streamed,
         "sandbox": record.sandbox,

@@ -8,7 +8,7 @@ import orjson
 from billing.meters import Usage
 from gateway import faces
 from gateway.adapters import Adapter
-from gateway.dialects import messages_anthropic
+from gateway.dialects import messages_anthropic, messages_chat
 from gateway.faces import Face
 from gateway.parameters import ChatRequest
 from gateway.stream import texts_of, usage_json
@@ -27,10 +27,10 @@ class PlainAnswer:
         self._choices: list[dict[str, Any]] = []
         if face is faces.CHAT and adapter.passes_chat:
             self._raw = msgspec.json.decode(answer, type=dict[str, msgspec.Raw])
-            if "choices" not in self._raw:
-                raise ValueError("no choices")
             if "base_resp" in self._raw:
                 openai.check_base_response(msgspec.json.decode(self._raw["base_resp"]))
+            if "choices" not in self._raw:
+                raise ValueError("no choices")
             if not openai.ends_in_standard_words(bytes(self._raw["choices"])):
                 choices = msgspec.json.decode(self._raw["choices"])
                 openai.normalise_ends(choices)
@@ -55,5 +55,8 @@ class PlainAnswer:
         if self._is_native:
             cost = orjson.Fragment(usd_number(cost_nanos))
             answer = orjson.loads(self._answer)
-            return orjson.dumps(messages_anthropic.complete(answer, message_id=generation_id, model=model, cost=cost))
+            counts = messages_chat.usage_object(usage)
+            return orjson.dumps(
+                messages_anthropic.complete(answer, message_id=generation_id, model=model, counts=counts, cost=cost)
+            )
         return self._face.complete(self._request, generation_id, model, self._choices, usage, cost_nanos)

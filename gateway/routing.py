@@ -1,6 +1,11 @@
-"""Which model a client means, what it costs now, and where it is reached. A snapshot of the catalogue, read anew on change."""
+"""Which model a client means, what it costs now, and the routes that reach it, best first. A snapshot of the catalogue, read anew
+on change.
+"""
 
 import difflib
+import random
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +16,8 @@ from billing.models import Price
 from billing.pricing import TokenPrice
 from gateway.errors import ModelNotFound, NoUpstreamAvailable
 from gateway.models import Model
+from gateway.preferences import Preferences
+from gateway.route_health import Health, RouteHealth
 from gateway.upstreams import registry
 from gateway.upstreams.registry import Upstream
 from tokenhub import clock
@@ -18,7 +25,7 @@ from tokenhub import clock
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model as it is served right now."""
+    """A model as one route serves it right now."""
 
     model_id: int
     slug: str  # as asked for
@@ -26,6 +33,9 @@ class Target:
     price: TokenPrice
     upstream: Upstream
     upstream_model: str
+    route: str  # the upstream's name in the catalogue, where the sandbox stands in for it too
+    priority: int
+    weight: int
     supports: dict[str, Any]
     input_modalities: tuple[str, ...]
     context_window: int | None
@@ -33,15 +43,25 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """A route that can be used here."""
+
+    upstream: Upstream
+    upstream_model: str
+    route: str
+    priority: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     model: Model
     schedule: tuple[tuple[datetime, TokenPrice], ...]  # oldest first
-    upstream: Upstream | None
-    upstream_model: str
+    routes: tuple[Reach, ...]
 
 
 class Directory:
-    """All models by id. ``load`` reads the database (blocking); ``find`` only looks up."""
+    """All models by id. ``load`` reads the database (blocking); ``routes_to`` only looks up."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
@@ -57,8 +77,8 @@ class Directory:
         self._entries = {model.slug: _entry(model, prices) for model in models}
         self._version = version
 
-    def find(self, slug: str) -> Target:
-        """Raises ModelNotFound (naming near matches) or NoUpstreamAvailable."""
+    def routes_to(self, slug: str) -> list[Target]:
+        """All ways to a model, at least one. Raises ModelNotFound (naming near matches) or NoUpstreamAvailable."""
         entry = self._entries.get(slug)
         if entry is None:
             raise ModelNotFound(self._not_found(slug), param="model")
@@ -67,20 +87,26 @@ class Directory:
         if model.kind != Model.Kind.CHAT:
             raise NoUpstreamAvailable(f"`{slug}` makes {model.kind}s and is not served here yet.", param="model")
         price = current(entry.schedule)
-        if entry.upstream is None or price is None:
+        if not entry.routes or price is None:
             raise NoUpstreamAvailable(f"`{slug}` cannot be reached from here right now.", param="model")
-        return Target(
-            model_id=model.pk,
-            slug=slug,
-            served_slug=model.slug,
-            price=price,
-            upstream=entry.upstream,
-            upstream_model=entry.upstream_model,
-            supports=model.supports,
-            input_modalities=tuple(model.input_modalities),
-            context_window=model.context_window,
-            max_output_tokens=model.max_output_tokens,
-        )
+        return [
+            Target(
+                model_id=model.pk,
+                slug=slug,
+                served_slug=model.slug,
+                price=price,
+                upstream=reach.upstream,
+                upstream_model=reach.upstream_model,
+                route=reach.route,
+                priority=reach.priority,
+                weight=reach.weight,
+                supports=model.supports,
+                input_modalities=tuple(model.input_modalities),
+                context_window=model.context_window,
+                max_output_tokens=model.max_output_tokens,
+            )
+            for reach in entry.routes
+        ]
 
     def _successor_of(self, entry: _Entry) -> _Entry:
         """A retired model is answered by its named successor, at the successor's price."""
@@ -105,13 +131,17 @@ def current(schedule: tuple[tuple[datetime, TokenPrice], ...]) -> TokenPrice | N
     return next((price for effective_at, price in reversed(schedule) if effective_at <= now), None)
 
 
-def serving(model: Model) -> tuple[Upstream | None, str]:
-    """The first route that can be reached, and the name it knows the model by."""
-    for route in model.routes.all():
-        upstream = registry.reach(route.upstream)
-        if upstream is not None:
-            return upstream, route.upstream_model
-    return None, ""
+def reaches(model: Model) -> tuple[Reach, ...]:
+    """The routes that can be used here, by priority. The sandbox stands in for a model's vendors, but never beside one: a call
+    that a real vendor failed must not be answered, and charged, by a stand-in.
+    """
+    found = [
+        Reach(upstream, route.upstream_model, route.upstream, route.priority, route.weight)
+        for route in model.routes.all()
+        if (upstream := registry.reach(route.upstream)) is not None
+    ]
+    real = tuple(reach for reach in found if not reach.upstream.is_sandbox)
+    return real or tuple(found[:1])
 
 
 def _entry(model: Model, prices: dict[int, Price]) -> _Entry:
@@ -119,8 +149,68 @@ def _entry(model: Model, prices: dict[int, Price]) -> _Entry:
     if model.kind == Model.Kind.CHAT:
         rows = sorted((prices[i] for i in model.price_ids), key=lambda row: row.effective_at)
         schedule = [(row.effective_at, TokenPrice.of(row.pk, row.rates)) for row in rows if row.rates]
-    upstream, upstream_model = serving(model)
-    return _Entry(model, tuple(schedule), upstream, upstream_model)
+    return _Entry(model, tuple(schedule), reaches(model))
+
+
+# ---------------------------------------------------------------- the choice
+
+
+def in_order(targets: Sequence[Target], preferences: Preferences, health: Health) -> list[Target]:
+    """The routes that the caller's wishes leave, best first; those that have been failing come last. May be empty."""
+    wished = [target for target in targets if _is_wished(target, preferences)]
+    if preferences.sort:
+        wished.sort(key=lambda target: _rank(target, preferences.sort, health))
+    else:
+        wished = _balanced(wished)
+    if len(wished) > 1:
+        now = time.monotonic()
+        fit = {id(target): health_of(health, target).is_fit(now) for target in wished}
+        wished.sort(key=lambda target: not fit[id(target)])
+    if not preferences.order:
+        return wished if preferences.allow_fallbacks else wished[:1]
+    # an order that was given stands, however those routes have been doing
+    named = [target for name in preferences.order for target in wished if name in _names(target)]
+    return named + [target for target in wished if target not in named and preferences.allow_fallbacks]
+
+
+def health_of(health: Health, target: Target) -> RouteHealth:
+    return health.of(target.upstream.name, target.upstream_model)
+
+
+def _names(target: Target) -> tuple[str, str]:
+    return target.route, target.upstream.name
+
+
+def _is_wished(target: Target, preferences: Preferences) -> bool:
+    names, rates = _names(target), target.price.tiers[0]
+    if preferences.only and not set(names) & set(preferences.only):
+        return False
+    if set(names) & set(preferences.ignore):
+        return False
+    too_dear = (
+        preferences.max_input_nanos is not None and rates.input > preferences.max_input_nanos,
+        preferences.max_output_nanos is not None and rates.output > preferences.max_output_nanos,
+    )
+    return not any(too_dear)
+
+
+def _rank(target: Target, sort: str, health: Health) -> tuple[bool, float]:
+    """What is not known yet comes after what is."""
+    route = health_of(health, target)
+    known = {
+        "price": target.price.tiers[0].input + target.price.tiers[0].output,
+        "latency": route.first_byte_seconds,
+        "throughput": route.tokens_per_second and -route.tokens_per_second,
+    }[sort]
+    return known is None, known or 0
+
+
+def _balanced(targets: list[Target]) -> list[Target]:
+    """By priority; among equals by chance, in the share of their weights."""
+    if len(targets) < 2:
+        return targets
+    # Efraimidis and Spirakis (2006): the largest u^(1/w) is drawn with a chance of w in the sum of weights
+    return sorted(targets, key=lambda target: (target.priority, -(random.random() ** (1 / target.weight))))  # noqa: S311
 
 
 def _version() -> tuple[str, ...]:

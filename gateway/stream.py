@@ -14,7 +14,7 @@ import orjson
 
 from billing.meters import Usage
 from gateway import sse, tokens
-from gateway.dialects import messages_anthropic
+from gateway.dialects import messages_anthropic, messages_chat
 from gateway.errors import UpstreamError
 from gateway.upstreams import openai
 from tokenhub.errors import TokenHubError, envelope
@@ -23,6 +23,7 @@ from tokenhub.money import usd_number
 type Headers = list[tuple[bytes, bytes]]
 
 _EMPTY = msgspec.Raw(b'""')
+_FAILED = "The model's vendor failed while answering."
 
 
 class Sink(Protocol):
@@ -174,6 +175,8 @@ class ChatStream(AnswerStream):
             payload = self._take_usage(payload)
             if not payload:
                 return
+        elif self._finished and not msgspec.json.decode(payload).get("choices"):
+            return  # nothing after the end but counts, and there are none
         elif not self._include_usage and b'"usage"' in payload:
             payload = payload.replace(b',"usage":null', b"", 1)
         if not self._finished and has_value(payload, b'"finish_reason"'):
@@ -192,15 +195,15 @@ class ChatStream(AnswerStream):
     def _has_failed(self, payload: bytes) -> bool:
         try:
             openai.check_base_response(orjson.loads(payload).get("base_resp"))
-        except openai.Failed:
-            self.error = UpstreamError("The model's vendor failed while answering.")
+        except openai.Failed as e:
+            self.error = e.error
         return self.error is not None
 
     def _meet(self, payload: bytes) -> None:
         """The first event (or one that looks like an error): learn the vendor's id and model, or that it failed."""
         fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
         if "error" in fields and bytes(fields["error"]) != b"null":
-            self.error = UpstreamError("The model's vendor failed while answering.")
+            self.error = UpstreamError(_FAILED)
         elif self._theirs is None:
             self._theirs = (
                 b'"id":' + bytes(fields.get("id", _EMPTY)),
@@ -234,8 +237,8 @@ class ChatStream(AnswerStream):
             chunk = orjson.loads(payload)
             try:
                 openai.normalise_ends(chunk.get("choices") or [])
-            except openai.Failed:
-                self.error = UpstreamError("The model's vendor failed while answering.")
+            except openai.Failed as e:
+                self.error = e.error
                 return payload
             payload = orjson.dumps(chunk)
             if not any(choice.get("finish_reason") for choice in chunk.get("choices") or ()):
@@ -280,7 +283,7 @@ class UpstreamEvents(Protocol):
 
     usage: Usage | None
     done: bool
-    error: dict[str, Any] | None
+    error: TokenHubError | dict[str, Any] | None  # what it means, or the vendor's own words
 
     @property
     def finished(self) -> bool: ...
@@ -299,7 +302,8 @@ class TranslatedStream(AnswerStream):
     def _take(self, event: bytes, out: list[bytes]) -> None:
         chunks = self._upstream.feed(event)
         if self._upstream.error is not None:
-            self.error = UpstreamError("The model's vendor failed while answering.")
+            said = self._upstream.error
+            self.error = said if isinstance(said, TokenHubError) else UpstreamError(_FAILED)
         for chunk in chunks:
             texts = texts_of(chunk)
             self._text += texts
@@ -343,7 +347,7 @@ class NativeMessagesStream(AnswerStream):
         events.feed(event)
         self.usage, self._finished, self._done = events.usage, events.finished, events.done
         if events.error is not None:
-            self.error = UpstreamError("The model's vendor failed while answering.")
+            self.error = UpstreamError(_FAILED)
             return
         self._unread.append(event)
         self._waiting.append(messages_anthropic.splice(event, message_id=self._id, model=self._model))
@@ -359,8 +363,8 @@ class NativeMessagesStream(AnswerStream):
         return super().text()
 
     def _closing(self, usage: Usage, cost_nanos: int) -> bytes:
-        cost = usd_number(cost_nanos)
-        return b"".join(messages_anthropic.priced(event, cost) + b"\n\n" for event in self._waiting)
+        counts, cost = messages_chat.usage_object(usage), usd_number(cost_nanos)
+        return b"".join(messages_anthropic.priced(event, counts, cost) + b"\n\n" for event in self._waiting)
 
     def _failure(self, error: TokenHubError) -> bytes:
         return self._failure_of(error)
@@ -408,6 +412,11 @@ def texts_of(chunk: dict[str, Any]) -> list[str]:
     for choice in chunk.get("choices") or ():
         delta = choice.get("delta") or {}
         texts += [delta[key] for key in ("content", "reasoning_content", "refusal") if isinstance(delta.get(key), str)]
+        if not delta.get("reasoning_content"):  # else they say the same
+            details = delta.get("reasoning_details")
+            texts += [
+                one["text"] for one in details or () if isinstance(one, dict) and isinstance(one.get("text"), str)
+            ]
         for tool_call in delta.get("tool_calls") or ():
             function = tool_call.get("function") or {}
             texts += [function[key] for key in ("name", "arguments") if isinstance(function.get(key), str)]

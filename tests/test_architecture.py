@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 #: lower rooms may not import higher ones; `tokenhub` is both the floor (leaves) and the roof (settings, urls, commands)
 ROOMS = ("accounts", "billing", "gateway", "media_jobs")
 #: modules of `tokenhub` that any room may import, because they import no room
-LEAVES = {"errors", "ids", "money", "clock", "environment", "logs"}
+LEAVES = {"errors", "ids", "money", "clock", "environment", "logs", "client_address", "figures", "charts", "snippets"}
 #: arithmetic and wire formats: no Django, no database
 PURE = [
-    "tokenhub/money.py", "tokenhub/ids.py", "billing/meters.py", "billing/pricing.py", "gateway/sse.py", "gateway/tokens.py",
+    "tokenhub/money.py", "tokenhub/ids.py", "tokenhub/client_address.py", "billing/meters.py", "billing/pricing.py", "gateway/sse.py", "gateway/route_health.py", "gateway/tokens.py",
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "gateway" / "sandbox").glob("*.py")),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "gateway" / "dialects").glob("*.py")),
 ]  # fmt: skip

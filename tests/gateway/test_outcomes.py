@@ -70,11 +70,11 @@ def text_of(payloads: list[Any]) -> str:
 def test_the_policy_page_and_these_tests_name_the_same_endings() -> None:
     rows = [row[1].strip() for row in re.finditer(r"^\| ([^|]+)\|", POLICY.read_text(), re.MULTILINE)][1:]
     played = {row for function in globals().values() for row in getattr(function, "rows", ())}
-    elsewhere = {  # killing processes: tests/scenarios; refusals: test_bad_input.py; cancelled: test_admission.py
+    elsewhere = {  # killing processes: tests/scenarios; refusals: test_bad_input.py; cancelled: test_admission.py; routes: test_fallbacks.py
+        "one route fails before output, another answers",
         "the client hangs up before the vendor was asked",
         "the gateway's process is killed mid-stream",
         "the gateway's process is killed before output",
-        "refused by TokenHub (any 4xx before admission)",
     }
     assert set(rows) == played | elsewhere
 
@@ -407,3 +407,28 @@ def site_of_a_vendor_that_bills_on(django_db_setup: None, sandbox: servers.Serve
     server = servers.start_web(sandbox, OPENAI_BASE_URL=f"{sandbox.url}/v1", OPENAI_BILLS_AFTER_HANG_UP="1")
     yield server
     server.stop()
+
+
+# ---------------------------------------------------------------- refused here
+
+
+@plays("refused by TokenHub (any 4xx before admission)")
+@pytest.mark.parametrize(
+    ("body", "nanos", "status"),
+    [
+        (chat(max_tokens=-1), 1_000_000_000, 400),
+        (chat(model="openai/gpt-0"), 1_000_000_000, 404),
+        (chat(max_tokens=1_000), 1_000, 402),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_refusal_of_ours_leaves_neither_hold_nor_record(
+    client: httpx.Client, sandbox: servers.Server, body: dict[str, Any], nanos: int, status: int, streamed: bool
+) -> None:
+    customer, before = new_customer(nanos=nanos), vendor_requests(sandbox)
+    answer = client.post("/chat/completions", json=body | {"stream": streamed}, headers=customer.headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert not CallRecord.objects.filter(account_id=customer.account.pk).exists()
+    assert not Hold.objects.filter(wallet_id=customer.wallet.pk).exists()
+    assert (customer.wallet.posted_nanos, customer.wallet.held_nanos) == (nanos, 0)
+    assert vendor_requests(sandbox) == before

@@ -33,7 +33,8 @@ async def main(key_hash):
     await desk.open()
     calls = [new_uuid7() for _ in range(10)]
     admissions = await asyncio.gather(*(desk.admit(Request(call, key_hash, 0, 100, 100, 1, 1)) for call in calls))
-    await asyncio.gather(*(desk.checkpoint(Checkpoint(call, 30, 12, 4)) for call in calls[:4]))
+    await asyncio.gather(*(desk.checkpoint(Checkpoint(call, 30, 12, 4)) for call in calls[:3]))
+    await desk.checkpoint(Checkpoint(calls[3], 30, 12, 4, model_id=7, price_id=8))  # a fallback answers
     await desk.settle(Settlement(calls[9], admissions[9].wallet_id, 50, 200, 1))
     print(desk.boot.hex(), *(call.hex() for call in calls), flush=True)
     await asyncio.Event().wait()
@@ -102,6 +103,9 @@ def test_the_holds_of_a_killed_process_end_at_their_checkpoints(
     record = CallRecord.objects.get(pk=uuid.UUID(bytes=victim.calls[0]))
     assert (record.status, record.outcome, record.estimated) == (598, Outcome.PROCESS_LOST, True)
     assert (record.input_tokens, record.output_tokens, record.cost_nanos) == (12, 4, 30)
+    assert (record.model_id, record.price_id) == (1, 1)
+    fallback = CallRecord.objects.get(pk=uuid.UUID(bytes=victim.calls[3]))
+    assert (fallback.model_id, fallback.price_id) == (7, 8)  # that was answering, not what was asked for
     assert sweeper.sweep(SILENCE_SECONDS) == Swept(0, 0)
     assert balance(victim.customer) == (830, 0)
     assert_books_are_clean(app_db)
