@@ -1,8 +1,8 @@
-"""Every chat model in every client dialect, plain and streamed, through the vendor's own wire; the cost from the price file."""
+"""Every chat model in every client dialect, plain and streamed, with tools and images, through the vendor's own wire; the cost of
+each cell from the price file."""
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 import anthropic
@@ -12,17 +12,16 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from gateway.catalogue import current_price, load_files
-from gateway.models import CallRecord, Model
+from gateway import tokens
+from gateway.models import CallRecord
+from tests.gateway import price_file
+from tests.gateway.clients import DIALECTS, SCHEMA, Chat, Dialect, Said
 from tests.gateway.conftest import Customer, new_customer
+from tests.gateway.price_file import Counts
 from tests.servers import Server
-from tokenhub import clock
 
-CHAT_MODELS = [
-    entry.slug
-    for entry in load_files().models
-    if entry.columns["kind"] == "chat" and not entry.slug.startswith("sandbox/")
-]
+CHAT_MODELS = [slug for slug in price_file.MODELS if not slug.startswith("sandbox/")]
+SEEING = [slug for slug in CHAT_MODELS if "image" in price_file.MODELS[slug]["input_modalities"]]
 #: one of each wire and of each quirk, for the ordinary run
 SAMPLE = [
     "openai/gpt-4.1",
@@ -31,31 +30,31 @@ SAMPLE = [
     "deepseek/deepseek-v4-pro",
     "moonshotai/kimi-k2.6",
 ]
-ASK = "[[sandbox: usage 1000,50,cached=400]] What is a river?"
+WALLET_NANOS = 100_000_000_000
 
 
-def models() -> list[Any]:
-    return [pytest.param(slug, marks=[] if slug in SAMPLE else pytest.mark.long) for slug in CHAT_MODELS]
-
-
-def expected_nanos(slug: str) -> int:
-    """1,000 prompt tokens of which 400 were cached, and 50 of answer: computed from the row, independently of pricing.py."""
-    price = current_price(Model.objects.get(slug=slug), clock.now())
-    assert price is not None
-    rates = price.rates["per_million"]
-    cached = rates["cached_input"] if rates["cached_input"] is not None else rates["input"]
-    exact = Decimal(600 * rates["input"] + 400 * cached + 50 * rates["output"]) / 1_000_000
-    return int(exact.to_integral_value(rounding="ROUND_CEILING"))
+def cells(slugs: list[str]) -> list[Any]:
+    return [pytest.param(slug, marks=[] if slug in SAMPLE else pytest.mark.long) for slug in slugs]
 
 
 @pytest.fixture
 def rich() -> Customer:
-    return new_customer(nanos=100_000_000_000)
+    return new_customer(nanos=WALLET_NANOS)
 
 
 def spent(customer: Customer) -> int:
     assert customer.wallet.held_nanos == 0
-    return 100_000_000_000 - customer.wallet.posted_nanos
+    return WALLET_NANOS - customer.wallet.posted_nanos
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest, site: Server, rich: Customer) -> Dialect:
+    return DIALECTS[request.param](site, rich.key)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "streamed"])
+def streamed(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.fixture
@@ -70,122 +69,99 @@ def claude(site: Server, rich: Customer) -> Iterator[Anthropic]:
         yield sdk
 
 
-@pytest.mark.parametrize("slug", models())
-def test_chat(oai: OpenAI, rich: Customer, slug: str) -> None:
-    answer = oai.chat.completions.create(model=slug, messages=[{"role": "user", "content": ASK}], max_tokens=2_000)
-    assert answer.model == slug and answer.choices[0].message.content and answer.choices[0].finish_reason == "stop"
-    cost = expected_nanos(slug)
-    assert round(answer.usage.cost * 1e9) == cost == spent(rich)  # type: ignore[union-attr]
-    options = {"stream_options": {"include_usage": True}}
-    chunks = list(
-        oai.chat.completions.create(  # type: ignore[call-overload]
-            model=slug, messages=[{"role": "user", "content": ASK}], max_tokens=2_000, stream=True, **options
-        )
-    )
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert {chunk.model for chunk in chunks} == {slug} and len({chunk.id for chunk in chunks}) == 1
-    assert chunks[0].choices[0].delta.role == "assistant"
-    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
-    assert round(chunks[-1].usage.cost * 1e9) == cost
-    assert spent(rich) == 2 * cost
+# ---------------------------------------------------------------- the matrix
 
 
-@pytest.mark.parametrize("slug", models())
-def test_messages(claude: Anthropic, rich: Customer, slug: str) -> None:
-    asked: dict[str, Any] = {"model": slug, "max_tokens": 2_000, "messages": [{"role": "user", "content": ASK}]}
-    message = claude.messages.create(**asked)
-    assert message.model == slug and message.stop_reason == "end_turn" and message.content[-1].type == "text"
-    assert message.content[-1].text
-    cost = expected_nanos(slug)
-    assert round(message.usage.cost * 1e9) == cost == spent(rich)  # type: ignore[attr-defined]
-    assert (message.usage.input_tokens, message.usage.cache_read_input_tokens, message.usage.output_tokens) == (
-        600,
-        400,
-        50,
-    )
-    with claude.messages.stream(**asked) as stream:
-        text = "".join(stream.text_stream)
-        final = stream.get_final_message()
-    assert text and final.model == slug and final.stop_reason == "end_turn"
-    assert final.usage.output_tokens == 50
-    assert spent(rich) == 2 * cost
+def fair(slug: str, *answers: Said) -> int:
+    """Each answer says what the price file says for its own counts; returns what they cost together."""
+    for said in answers:
+        assert (said.model, said.cost_nanos) == (slug, price_file.nanos(slug, said.counts))
+    return sum(said.cost_nanos for said in answers)
 
 
-@pytest.mark.parametrize("slug", models())
-def test_responses(oai: OpenAI, rich: Customer, slug: str) -> None:
-    response = oai.responses.create(model=slug, input=ASK, max_output_tokens=2_000)
-    assert response.model == slug and response.status == "completed" and response.output_text
-    cost = expected_nanos(slug)
-    assert round(response.usage.cost * 1e9) == cost == spent(rich)  # type: ignore[union-attr]
-    assert response.usage.input_tokens_details.cached_tokens == 400  # type: ignore[union-attr]
-    events = list(oai.responses.create(model=slug, input=ASK, max_output_tokens=2_000, stream=True))
-    assert events[0].type == "response.created" and events[-1].type == "response.completed"
-    assert events[-1].response.output_text == "".join(e.delta for e in events if e.type == "response.output_text.delta")
-    assert [event.sequence_number for event in events] == list(range(len(events)))
-    assert spent(rich) == 2 * cost
+@pytest.mark.parametrize("slug", cells(CHAT_MODELS))
+def test_an_answer(dialect: Dialect, rich: Customer, slug: str, streamed: bool) -> None:
+    asked = "[[sandbox: usage 1000,50,cached=400,write=100,write1h=40]] What is a river?"
+    said = dialect.ask(slug, [dialect.user(asked)], streamed=streamed)
+    assert (said.model, said.ending) == (slug, "stop") and said.text
+    # Gemini's wire has no word for what was written to a cache, and only Anthropic's one for what is kept an hour
+    written = 0 if slug.startswith("google/") else 100
+    assert said.counts == Counts(1_000, 50, cached=400, written=written)
+    written_1h = 40 if slug.startswith("anthropic/") else 0
+    cost = price_file.nanos(slug, Counts(1_000, 50, cached=400, written=written, written_1h=written_1h))
+    assert said.cost_nanos == cost == spent(rich)
 
 
-# ---------------------------------------------------------------- tools, there and back, in every dialect
-
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-
-
-@pytest.mark.parametrize("slug", SAMPLE)
-@pytest.mark.parametrize("streamed", [False, True])
-def test_tools_in_chat(oai: OpenAI, slug: str, streamed: bool) -> None:
-    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
-    messages: list[Any] = [{"role": "user", "content": "Use get_weather for Oslo"}]
-    asked: dict[str, Any] = {"model": slug, "tools": tools, "max_tokens": 3_000}
-    if streamed:
-        calls: dict[int, dict[str, str]] = {}
-        for chunk in oai.chat.completions.create(messages=messages, stream=True, **asked):
-            for call in (chunk.choices[0].delta.tool_calls or ()) if chunk.choices else ():
-                known = calls.setdefault(call.index, {"id": "", "name": "", "arguments": ""})
-                known["id"] += call.id or ""
-                known["name"] += call.function.name or ""
-                known["arguments"] += call.function.arguments or ""
-        (call,) = calls.values()
-    else:
-        made = oai.chat.completions.create(messages=messages, **asked).choices[0].message.tool_calls[0]
-        call = {"id": made.id, "name": made.function.name, "arguments": made.function.arguments}
-    assert call["name"] == "get_weather" and isinstance(json.loads(call["arguments"])["city"], str)
-    function = {"name": call["name"], "arguments": call["arguments"]}
-    messages += [
-        {"role": "assistant", "tool_calls": [{"id": call["id"], "type": "function", "function": function}]},
-        {"role": "tool", "tool_call_id": call["id"], "content": "Rain, 7 degrees"},
-    ]
-    answer = oai.chat.completions.create(messages=messages, **asked)
-    assert answer.choices[0].message.content and answer.choices[0].finish_reason == "stop"
+@pytest.mark.parametrize("slug", cells(CHAT_MODELS))
+def test_a_tool_there_and_back(dialect: Dialect, rich: Customer, slug: str, streamed: bool) -> None:
+    turns = [dialect.user("Use get_weather for Oslo")]
+    asks = dialect.ask(slug, turns, tools=True, streamed=streamed)
+    (call,) = asks.calls
+    assert (asks.ending, call.name) == ("tool_calls", "get_weather")
+    assert isinstance(json.loads(call.arguments)["city"], str)
+    turns += [*asks.turn, dialect.result(call, "Rain, 7 degrees")]
+    answers = dialect.ask(slug, turns, tools=True, streamed=streamed)
+    assert answers.ending == "stop" and "Rain, 7 degrees" in answers.text
+    assert spent(rich) == fair(slug, asks, answers) > 0
 
 
-@pytest.mark.parametrize("slug", SAMPLE)
-def test_tools_in_messages(claude: Anthropic, slug: str) -> None:
-    tools = [{"name": "get_weather", "description": "The weather", "input_schema": SCHEMA}]
-    messages: list[Any] = [{"role": "user", "content": "Use get_weather for Oslo"}]
-    asked: dict[str, Any] = {"model": slug, "max_tokens": 3_000, "tools": tools}
-    with claude.messages.stream(messages=messages, **asked) as stream:
-        first = stream.get_final_message()
-    assert first.stop_reason == "tool_use"
-    (use,) = [block for block in first.content if block.type == "tool_use"]
-    assert use.name == "get_weather" and isinstance(use.input["city"], str)
-    messages += [
-        {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "Rain, 7 degrees"}]},
-    ]
-    answer = claude.messages.create(messages=messages, **asked)
-    assert answer.stop_reason == "end_turn" and answer.content[-1].text
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+)
+ADDRESS = "https://images.example.com/river.png"
 
 
-@pytest.mark.parametrize("slug", SAMPLE)
-def test_tools_in_responses(oai: OpenAI, slug: str) -> None:
-    tools = [{"type": "function", "name": "get_weather", "parameters": SCHEMA, "strict": False}]
-    items: list[Any] = [{"role": "user", "content": "Use get_weather for Oslo"}]
-    first = oai.responses.create(model=slug, input=items, tools=tools, max_output_tokens=3_000)  # type: ignore[arg-type]
-    (call,) = [item for item in first.output if item.type == "function_call"]
-    assert call.name == "get_weather" and isinstance(json.loads(call.arguments)["city"], str)
-    items += [item.model_dump(exclude_none=True) for item in first.output]
-    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "Rain, 7 degrees"})
-    assert oai.responses.create(model=slug, input=items, tools=tools, max_output_tokens=3_000).output_text  # type: ignore[arg-type]
+@pytest.mark.parametrize("slug", cells(SEEING))
+@pytest.mark.parametrize("image", [PIXEL, ADDRESS], ids=["data", "address"])
+def test_an_image(dialect: Dialect, rich: Customer, slug: str, streamed: bool, image: str) -> None:
+    said = dialect.ask(slug, [dialect.user("What is in it?", image)], streamed=streamed)
+    assert said.text and said.ending == "stop"
+    assert said.counts.input > tokens.MEDIA_TOKENS  # it reached the vendor, who counted it
+    assert spent(rich) == fair(slug, said) > 0
+
+
+@pytest.mark.parametrize("slug", cells([slug for slug in CHAT_MODELS if slug not in SEEING]))
+@pytest.mark.parametrize("image", [PIXEL, ADDRESS], ids=["data", "address"])
+def test_a_model_that_sees_nothing_refuses_an_image(dialect: Dialect, rich: Customer, slug: str, image: str) -> None:
+    with pytest.raises((openai.BadRequestError, anthropic.BadRequestError), match="images"):
+        dialect.ask(slug, [dialect.user("What is in it?", image)], streamed=False)
+    assert spent(rich) == 0
+
+
+#: (model, prompt tokens): the last token of a tier, and the first of the next
+EDGES = [
+    (slug, tier["above_input_tokens"] + step)
+    for slug in CHAT_MODELS
+    for tier in price_file.MODELS[slug]["prices"][0].get("tiers", ())
+    for step in (0, 1)
+]
+
+
+@pytest.mark.parametrize(
+    ("slug", "count"), [pytest.param(*it, marks=[] if it[0] == "openai/gpt-5.4" else pytest.mark.long) for it in EDGES]
+)
+def test_a_long_prompt_is_charged_by_its_tier(site: Server, rich: Customer, slug: str, count: int) -> None:
+    chat = Chat(site, rich.key)
+    prompt = f"{'a river ' * (count // 8 + 1)} [[sandbox: usage {count},50]]"  # a byte a token: what is held is enough
+    said = chat.ask(slug, [chat.user(prompt)], streamed=False)
+    assert said.counts.input == count
+    assert spent(rich) == fair(slug, said)
+
+
+#: one of each wire
+WIRES = ["openai/gpt-4.1", "anthropic/claude-sonnet-4-6", "google/gemini-3.8-flash"]
+
+
+@pytest.mark.parametrize("slug", WIRES)
+@pytest.mark.parametrize("nothing", ["none", "null"])
+def test_what_no_vendor_counted_is_counted_here(
+    dialect: Dialect, rich: Customer, slug: str, streamed: bool, nothing: str
+) -> None:
+    said = dialect.ask(slug, [dialect.user(f"[[sandbox: usage {nothing}]] What is a river?")], streamed=streamed)
+    record = CallRecord.objects.get(account_id=rich.account.pk)
+    assert record.estimated and record.input_tokens > 0
+    assert record.output_tokens == said.counts.output >= tokens.count(said.text) > 0  # thoughts are output too
+    assert spent(rich) == record.cost_nanos == fair(slug, said)
 
 
 # ---------------------------------------------------------------- errors in each dialect's own shape
