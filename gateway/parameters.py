@@ -346,7 +346,7 @@ _MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id", "refus
 #: reasoning of earlier turns: some upstreams need it back, the others are not sent it
 _REASONING_KEYS = {"reasoning_content": str, "reasoning_details": list}
 #: what SDKs echo from an earlier answer; the vendors take none of it back
-_ECHOED_KEYS = {"annotations", "reasoning"}
+_ECHOED_KEYS = {"annotations", "reasoning", "provider_specific_fields"}
 
 
 def _messages(value: Any, request: ChatRequest) -> list[dict[str, Any]]:

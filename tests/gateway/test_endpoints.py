@@ -105,3 +105,14 @@ def test_heads_without_bodies_are_sent(site: Server) -> None:
             assert http.options("/api/v1/chat/completions").status_code == 204
             assert http.get("/static/css/tokens.css").status_code == 200
             assert http.get("/healthz").json() == {"status": "ok"}
+
+
+def test_what_sdks_send_back_of_an_earlier_answer_is_taken_and_not_sent_on(
+    client: httpx.Client, sandbox: Server
+) -> None:
+    echoed = {"annotations": [], "reasoning": "Hm.", "provider_specific_fields": {"refusal": None}, "refusal": None}
+    turns = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello.", **echoed}]
+    body = chat() | {"messages": [*turns, {"role": "user", "content": "And again."}]}
+    assert client.post("/chat/completions", json=body, headers=new_customer().headers).status_code == 200
+    asked = httpx.get(f"{sandbox.url}/stats").json()["last_request"]
+    assert asked["messages"][1] == {"role": "assistant", "content": "Hello."}
