@@ -14,7 +14,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
 from accounts import unsent
-from accounts.models import Account, ApiKey, Membership, User
+from accounts.models import Account, Membership, User
 from accounts.powers import POWERS, Power
 
 #: the session's key for the team acted for
@@ -108,11 +108,3 @@ def needs[**P](power: Power) -> Callable[[View[P]], View[P]]:
         return guarded
 
     return decorate
-
-
-def key_of(account: Account, key_id: str) -> ApiKey:
-    """The account's key named ``key-…``, whatever its state. Raises ``Http404``."""
-    key = ApiKey.objects.filter(account=account, public_id=key_id.removeprefix("key-")).first()
-    if key is None:
-        raise Http404
-    return key

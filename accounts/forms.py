@@ -1,22 +1,17 @@
-"""What people type about themselves and their keys. Messages say what to do."""
+"""What people type about themselves. Messages say what to do."""
 
-import re
-from datetime import UTC, datetime, time
 from typing import Any
 
 from allauth.account import forms as allauth
 from allauth.account.adapter import get_adapter
 from django import forms
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, User
+from accounts.models import User
 from accounts.onboarding import open_account
-from tokenhub.clock import now
-from tokenhub.money import usd_to_nanos
-
-PLAIN_AMOUNT = re.compile(r"\d{1,10}(\.\d{1,9})?", re.ASCII)
 
 
 class LoginForm(allauth.LoginForm):
@@ -27,13 +22,36 @@ class LoginForm(allauth.LoginForm):
         self.fields["remember"].label = _("Stay logged in on this device")
 
 
+class EmailLabel(forms.Form):
+    """The address is called the same on every page."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail")
+
+
+class AddEmailForm(EmailLabel, allauth.AddEmailForm):
+    pass
+
+
+class ResetPasswordForm(EmailLabel, allauth.ResetPasswordForm):
+    pass
+
+
+class RequestLoginCodeForm(EmailLabel, allauth.RequestLoginCodeForm):
+    pass
+
+
 class SignupForm(allauth.SignupForm):
-    """Two fields. User, e-mail address, account, wallet and starter credit appear together or not at all."""
+    """Two fields, and a third that only robots see. User, e-mail address, account, wallet and starter credit appear together or not at all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("E-mail")
         self.fields["password1"].help_text = _("At least 12 characters; a sentence works well. Pasting is welcome.")
+        # the template hides it; allauth's own way is an inline style, which our policy forbids
+        bait = self.fields[settings.ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD]
+        bait.widget = forms.TextInput(attrs={"tabindex": "-1", "autocomplete": "off"})
 
     def save(self, request: HttpRequest) -> User:
         """Raises ``ValidationError`` if another sign-up took the address since the form was checked."""
@@ -46,51 +64,3 @@ class SignupForm(allauth.SignupForm):
                 raise
             raise get_adapter().validation_error("email_taken") from None
         return user
-
-
-class UsdField(forms.CharField):
-    """A plain decimal amount in dollars; cleans to nanos, or None where it was left empty."""
-
-    def clean(self, value: Any) -> int | None:
-        text = str(super().clean(value)).removeprefix("$").strip()
-        if not text:
-            return None
-        if not PLAIN_AMOUNT.fullmatch(text):
-            raise forms.ValidationError(_("Write an amount in dollars such as 5 or 0.25, with at most nine decimals."))
-        try:
-            nanos = usd_to_nanos(text)
-        except ValueError:
-            raise forms.ValidationError(_("Use at most $1,000,000,000.")) from None
-        if nanos == 0:
-            raise forms.ValidationError(_("Use more than $0, or leave it empty for no limit."))
-        return nanos
-
-
-class KeyForm(forms.Form):
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=ApiKey._meta.get_field("name").max_length,
-        error_messages={"required": _("Give the key a name.")},
-        help_text=_("Where it will be used, so that you know what stops when you revoke it."),
-    )
-    limit_nanos = UsdField(
-        label=_("Spend limit in USD"),
-        required=False,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-        help_text=_("In total, over the key's life. At the limit its calls get 402. Empty means no limit."),
-    )
-    expires_at = forms.DateField(
-        label=_("Last day"),
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}),
-        help_text=_("The key works through that day (UTC). Empty means it never expires."),
-    )
-
-    def clean_expires_at(self) -> datetime | None:
-        day = self.cleaned_data["expires_at"]
-        if day is None:
-            return None
-        end = datetime.combine(day, time.max, tzinfo=UTC)
-        if end <= now():
-            raise forms.ValidationError(_("That day has passed. Choose today or a later day."))
-        return end

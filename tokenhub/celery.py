@@ -11,6 +11,7 @@ from celery.exceptions import SecurityWarning
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenhub.settings")
 
 SWEEP_SECONDS = 5
+LOW_BALANCE_SECONDS = 60
 
 # containers and `make run` may well be root; messages are JSON, so nothing in the queue can become code
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -31,6 +32,11 @@ BEAT_SCHEDULE = {
         "task": "gateway.tasks.sweep_holds",
         "schedule": SWEEP_SECONDS,
         "options": {"expires": SWEEP_SECONDS},
+    },
+    "tell-low-balances": {
+        "task": "billing.tasks.tell_low_balances",
+        "schedule": LOW_BALANCE_SECONDS,
+        "options": {"expires": LOW_BALANCE_SECONDS},
     },
 }
 

@@ -90,6 +90,31 @@ UPSTREAMS: dict[str, dict[str, Any]] = {
 #: silence of an upstream (before its first byte, or between two) after which it is given up
 UPSTREAM_TIMEOUT_SECONDS = env.number("TOKENHUB_UPSTREAM_TIMEOUT_SECONDS", 120, least=1)
 
+# ---------------------------------------------------------------- log-in with another site's account
+#: allauth's names of the providers whose id and secret are given; no other shows a button or has an address
+LOGIN_PROVIDERS: dict[str, dict[str, Any]] = {
+    name: {
+        "client_id": env.text(f"TOKENHUB_{prefix}_CLIENT_ID"),
+        "secret": env.text(f"TOKENHUB_{prefix}_CLIENT_SECRET"),
+    }
+    for name, prefix in {"google": "GOOGLE", "github": "GITHUB", "openid_connect": "OIDC"}.items()
+    if env.text(f"TOKENHUB_{prefix}_CLIENT_ID") and env.text(f"TOKENHUB_{prefix}_CLIENT_SECRET")
+}
+LOGIN_ORIGINS = {"google": "https://accounts.google.com", "github": "https://github.com"}
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {name: {"APPS": [app]} for name, app in LOGIN_PROVIDERS.items()}
+if "openid_connect" in LOGIN_PROVIDERS:
+    _issuer = env.text("TOKENHUB_OIDC_ISSUER_URL").rstrip("/")
+    if not _issuer.startswith(("https://", "http://")):
+        raise ImproperlyConfigured(
+            "TOKENHUB_OIDC_ISSUER_URL is not set: give the address that the provider is found at"
+        )
+    LOGIN_ORIGINS["openid_connect"] = "/".join(_issuer.split("/")[:3])
+    LOGIN_PROVIDERS["openid_connect"] |= {
+        "provider_id": "oidc",
+        "name": env.text("TOKENHUB_OIDC_NAME", "Single sign-on"),
+        "settings": {"server_url": _issuer},
+    }
+
 # ---------------------------------------------------------------- Django
 INSTALLED_APPS = [
     "tokenhub.apps.TokenHubConfig",
@@ -105,9 +130,14 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    *(f"allauth.socialaccount.providers.{name}" for name in LOGIN_PROVIDERS),
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "tokenhub.middleware.CompressionMiddleware",
     "tokenhub.static_files.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -115,6 +145,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tokenhub.middleware.person_time_zone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -164,20 +195,40 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/keys"
+LOGIN_REDIRECT_URL = "/dashboard"
+ACCOUNT_SIGNUP_REDIRECT_URL = "/welcome"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "optional"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_RATE_LIMITS = (
-    {"signup": "1000/h/ip", "login": "1000/m/ip", "login_failed": "100/m/ip,50/5m/key"}
-    if DEV
-    else {"signup": "5/h/ip", "login": "10/m/ip", "login_failed": "10/m/ip,5/5m/key"}
-)
+ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD = "website"
+ACCOUNT_FORMS = {
+    "add_email": "accounts.forms.AddEmailForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+    "request_login_code": "accounts.forms.RequestLoginCodeForm",
+}
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_MAX_EMAIL_ADDRESSES = 10
+#: allauth's notation, such as 5/h/ip; "key" is the address that is tried
+ACCOUNT_RATE_LIMITS = {
+    action: env.text(f"TOKENHUB_RATE_{action.upper()}", in_dev if DEV else in_production)
+    for action, in_dev, in_production in [
+        ("signup", "1000/h/ip", "5/h/ip"),
+        ("login", "1000/m/ip", "10/m/ip"),
+        ("login_failed", "100/m/ip,50/5m/key", "10/m/ip,5/5m/key"),
+        ("request_login_code", "1000/m/ip,50/m/key", "10/m/ip,3/5m/key"),
+        ("reset_password", "1000/m/ip,50/m/key", "10/m/ip,3/5m/key"),
+        ("confirm_email", "50/m/key", "1/3m/key"),
+        ("reauthenticate", "1000/m/user", "10/m/user"),
+        ("change_password", "1000/m/user", "5/m/user"),
+        ("manage_email", "1000/m/user", "10/m/user"),
+        ("invite", "1000/h/user", "30/h/user"),
+    ]
+}
 EMAIL_URL = env.text("EMAIL_URL", "consolemail://" if DEV else "")
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", f"TokenHub <no-reply@{_public_name or 'localhost'}>")
 if EMAIL_URL:
@@ -197,6 +248,24 @@ if EMAIL_URL:
             },
         }
     }
+if DEV and not env.text("EMAIL_URL"):
+    MAILERS = {"default": {"BACKEND": "accounts.mailbox.ConsoleAndFileBackend"}}
+# what a mail must carry exists only where mail does
+ACCOUNT_EMAIL_VERIFICATION = "optional" if EMAIL_URL else "none"
+ACCOUNT_LOGIN_BY_CODE_ENABLED = bool(EMAIL_URL)
+
+STAFF_NEEDS_SECOND_FACTOR = not DEV
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "TokenHub"
+MFA_TOTP_TOLERANCE = 1  # clocks differ by some seconds
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEV  # browsers offer passkeys on http://localhost
+# an unconfirmed address could lock its true owner out; without mail nobody can confirm
+MFA_ALLOW_UNVERIFIED_EMAIL = DEV or not EMAIL_URL
+
+SOCIALACCOUNT_ADAPTER = "accounts.adapter.SocialAccountAdapter"
+SOCIALACCOUNT_EMAIL_VERIFICATION = ACCOUNT_EMAIL_VERIFICATION
 
 # ---------------------------------------------------------------- browser security
 SECURE_CSP = {
@@ -206,7 +275,8 @@ SECURE_CSP = {
     "img-src": [CSP.SELF, "data:"],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    "form-action": [CSP.SELF],
+    # a browser applies it to the redirect that follows a form, too
+    "form-action": [CSP.SELF, *(LOGIN_ORIGINS[name] for name in LOGIN_PROVIDERS)],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
     "manifest-src": [CSP.SELF],

@@ -1,6 +1,7 @@
 """Signing up, in and out."""
 
 import threading
+import uuid
 
 import pytest
 from django.core import mail
@@ -8,6 +9,7 @@ from django.db import connections
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from accounts import checks
 from accounts.models import Account, Membership, User
 from billing import ledger
 from tests.accounts.people import PASSWORD, new_email, person
@@ -31,10 +33,10 @@ def test_a_stranger_reaches_the_entrances_with_and_without_slash(path: str) -> N
         assert Client().get(address).status_code == expected
 
 
-def test_sign_up_makes_user_account_and_starter_credit_and_leads_to_the_keys() -> None:
+def test_sign_up_makes_user_account_and_starter_credit_and_leads_to_the_welcome() -> None:
     browser, email = Client(), new_email()
     response = sign_up(browser, email.upper())
-    assert (response.status_code, response.headers["Location"]) == (302, "/keys")
+    assert (response.status_code, response.headers["Location"]) == (302, "/welcome")
     user = User.objects.get(email=email)
     account = Account.objects.get(members=user)
     assert ledger.wallet(account.pk).posted_nanos == usd_to_nanos("1.00")
@@ -98,7 +100,7 @@ def test_an_unknown_address_and_a_wrong_password_are_answered_alike() -> None:
 def test_log_in_then_out() -> None:
     someone, browser = person(), Client()
     response = log_in(browser, someone.user.email, PASSWORD)
-    assert response.headers["Location"] == "/keys"
+    assert response.headers["Location"] == "/dashboard"
     assert browser.get("/keys").status_code == 200
     assert browser.get("/accounts/logout").status_code == 200  # GET only asks
     assert browser.get("/keys").status_code == 200
@@ -119,9 +121,9 @@ def test_log_in_then_out() -> None:
 )
 def test_next_never_leads_off_this_site(target: str) -> None:
     someone = person()
-    assert log_in(Client(), someone.user.email, PASSWORD, next=target).headers["Location"] == "/keys"
-    assert sign_up(Client(), new_email(), next=target).headers["Location"] == "/keys"
-    assert someone.browser.get("/accounts/login", {"next": target}).headers["Location"] == "/keys"
+    assert log_in(Client(), someone.user.email, PASSWORD, next=target).headers["Location"] == "/dashboard"
+    assert sign_up(Client(), new_email(), next=target).headers["Location"] == "/welcome"
+    assert someone.browser.get("/accounts/login", {"next": target}).headers["Location"] == "/dashboard"
 
 
 def test_next_leads_back_to_the_page_that_was_asked_for() -> None:
@@ -178,5 +180,75 @@ def test_a_mail_server_that_is_away_loses_no_sign_up(settings: Settings) -> None
         }
     }
     browser, email = Client(), new_email()
-    assert sign_up(browser, email).headers["Location"] == "/keys"
+    assert sign_up(browser, email).headers["Location"] == "/welcome"
     assert browser.get("/keys").status_code == 200
+
+
+def test_a_robot_that_fills_the_hidden_field_gets_no_account() -> None:
+    email = new_email()
+    response = sign_up(Client(), email, website="https://spam.example")
+    assert response.headers["Location"] == "/accounts/confirm-email"  # it is not told
+    assert not User.objects.filter(email=email).exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "fields"),
+    [
+        ("signup", "/accounts/signup", {"email": "nobody", "password1": "short"}),
+        ("login", "/accounts/login", {"login": "nobody@example.test", "password": "wrong"}),
+        ("reset_password", "/accounts/password/reset", {"email": "nobody@example.test"}),
+    ],
+)
+def test_too_many_attempts_are_answered_429_with_the_time_to_wait(
+    settings: Settings, action: str, path: str, fields: dict[str, str]
+) -> None:
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {action: "2/7m/ip"}
+    browser = Client(REMOTE_ADDR=f"2001:db8:{uuid.uuid4().hex[:4]}::1")
+    statuses = [browser.post(path, fields).status_code for _ in range(2)]
+    refused = browser.post(path, fields)
+    assert 429 not in statuses
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "420")
+    assert "Too many requests" in refused.content.decode()
+
+
+def test_guessing_a_password_is_stopped_with_429_beside_the_form(settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"login_failed": "2/5m/key"}
+    someone, browser = person(), Client()
+    for _ in range(2):
+        log_in(browser, someone.user.email, "a guess")
+    refused = log_in(browser, someone.user.email, PASSWORD)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "300")
+    assert "Too many attempts" in refused.content.decode()
+    assert f'value="{someone.user.email}"' in refused.content.decode()
+
+
+def test_asking_for_codes_without_end_is_stopped_with_429_beside_the_field(settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"request_login_code": "2/5m/key"}
+    email = new_email()
+    answers = [Client().post("/accounts/login/code", {"email": email}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [302, 302, 429]
+    assert answers[2].headers["Retry-After"] == "300"
+    assert 'id="id_email_error"' in answers[2].content.decode()
+
+
+def test_limits_count_the_client_and_believe_no_header_of_strangers(settings: Settings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = settings.ACCOUNT_RATE_LIMITS | {"signup": "1/h/ip"}
+    address = f"2001:db8:{uuid.uuid4().hex[:4]}::1"
+    fields = {"email": "nobody", "password1": "short"}
+    answers = [
+        Client(REMOTE_ADDR=address, headers={"x-forwarded-for": f"192.0.2.{n}"}).post("/accounts/signup", fields)
+        for n in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_a_limit_that_nobody_can_read_refuses_to_start(settings: Settings) -> None:
+    assert checks.rate_limits(None) == []
+    settings.ACCOUNT_RATE_LIMITS = {"login": "many"}
+    (error,) = checks.rate_limits(None)
+    assert "TOKENHUB_RATE_LOGIN" in error.msg
+
+
+def test_without_credentials_of_other_sites_there_is_no_button_and_no_address() -> None:
+    assert "Continue with" not in Client().get("/accounts/login").content.decode()
+    assert Client().post("/accounts/github/login").status_code == 404
