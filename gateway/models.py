@@ -173,6 +173,8 @@ class UsageHour(models.Model):
 
     class Meta:
         db_table = "usage_hour"
+        # a model's page shows all accounts together; rows are updated in place, so the hot path does not pay for it
+        indexes = [models.Index(fields=["model_id", "hour"], name="usage_by_model")]
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.hour:%Y-%m-%d %H}"

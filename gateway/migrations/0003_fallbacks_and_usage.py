@@ -87,6 +87,10 @@ class Migration(migrations.Migration):
             model_name='route',
             constraint=models.CheckConstraint(condition=models.Q(('weight__gt', 0)), name='route_weight_positive'),
         ),
+        migrations.AddIndex(
+            model_name='usagehour',
+            index=models.Index(fields=['model_id', 'hour'], name='usage_by_model'),
+        ),
         migrations.RunSQL(BEFORE, migrations.RunSQL.noop),
         *(
             migrations.RunSQL((SQL / name).read_text(), migrations.RunSQL.noop)

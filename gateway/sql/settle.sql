@@ -25,9 +25,9 @@ BEGIN
               r.status, r.outcome, r.input, r.cached, r.cache_write, r.output, r.reasoning, r.ms, r.first_ms, r.flags, r.detail,
               coalesce(h.captured_nanos, 0) AS cost, r.cost - h.amount_nanos AS more),
   c AS (INSERT INTO call_record (id, account_id, key_id, model_id, price_id, endpoint, app, status, outcome, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens,
-                                 reasoning_tokens, duration_ms, first_byte_ms, streamed, sandbox, estimated, held_nanos, cost_nanos, detail)
+                                 reasoning_tokens, duration_ms, first_byte_ms, streamed, sandbox, estimated, held_nanos, cost_nanos, detail, created_at)
         SELECT id, account_id, key_id, model_id, price_id, endpoint, app, status, outcome, input, cached, cache_write, output, reasoning, ms, first_ms,
-               flags & 1 <> 0, flags & 2 <> 0, flags & 4 <> 0, amount_nanos, cost, detail::jsonb FROM h),
+               flags & 1 <> 0, flags & 2 <> 0, flags & 4 <> 0, amount_nanos, cost, detail::jsonb, now() FROM h),
   u AS (INSERT INTO usage_hour AS w (account_id, key_id, model_id, endpoint, app, hour, calls, errors, input_tokens, cached_input_tokens, output_tokens,
                                     reasoning_tokens, duration_ms, first_byte_calls, first_byte_ms, cost_nanos)
         SELECT account_id, key_id, model_id, endpoint, app, date_trunc('hour', now(), 'UTC'), count(*), count(*) FILTER (WHERE status >= 400), sum(input), sum(cached), sum(output),

@@ -5,7 +5,12 @@ status.className = "sr";
 status.setAttribute("role", "status");
 document.body.append(status);
 
-if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach(enable);
+enableIn(document);
+
+/** Also for a part of the page that came later. */
+export function enableIn(part) {
+  if (navigator.clipboard) part.querySelectorAll("[data-copy]").forEach(enable);
+}
 
 function enable(button) {
   const word = button.querySelector("[data-word]");

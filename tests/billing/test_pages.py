@@ -8,8 +8,9 @@ from django.test import Client
 from billing import ledger
 from billing.views import MOVEMENTS_PER_PAGE
 from tests.accounts.people import Person, person
+from tokenhub.figures import usd
 from tokenhub.money import usd_to_nanos
-from tokenhub.templatetags.ui import money, usd
+from tokenhub.templatetags.ui import money
 
 
 def grant(someone: Person, usd_text: str, reason: str) -> None:

@@ -1,32 +1,29 @@
-"""Template building blocks: money, icons, form widgets. Loaded as builtins (settings), so no ``{% load %}`` is needed."""
+"""Template building blocks: money, times, counts, icons, form widgets.
+
+Loaded as builtins (settings), so no ``{% load %}`` is needed. Times are shown in the person's zone, which
+``tokenhub/middleware.py`` activates.
+"""
+
+from datetime import datetime, timedelta
 
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
-from tokenhub.money import NANOS_PER_USD, usd_string
+from tokenhub import clock
+from tokenhub.figures import DASH, MINUS, number, percent, tokens, usd
+from tokenhub.money import NANOS_PER_USD
 
 register = template.Library()
+for _filter in (usd, number, tokens, percent):
+    register.filter(_filter)
 
-MINUS = "\N{MINUS SIGN}"
 NANOS_PER_CENT = NANOS_PER_USD // 100
-
-
-@register.filter
-def usd(nanos: int, form: str = "exact") -> str:
-    """Dollars for people: ``$1,234.50``, ``−$0.0037784``. Exact, at least two decimals.
-
-    ``form``: ``exact``; ``cents`` cuts to two decimals (never up: a balance must not look larger than it is);
-    ``rest`` is what ``cents`` left away, for the muted end of a lead figure.
-    """
-    sign, whole, decimals = _parts(nanos)
-    if form == "rest":
-        return decimals[2:]
-    if form == "cents":
-        decimals = decimals[:2]
-    return f"{sign}${whole}.{decimals}"
 
 
 @register.filter
@@ -39,10 +36,54 @@ def money(nanos: int) -> SafeString:
     return format_html('<span class="money"><span>{}</span>{}</span>', text.removesuffix(significant), significant)
 
 
-def _parts(nanos: int) -> tuple[str, str, str]:
-    """Sign, grouped whole dollars, at least two decimals."""
-    whole, decimals = usd_string(abs(nanos)).split(".")
-    return MINUS if nanos < 0 else "", f"{int(whole):,}", decimals
+# ---------------------------------------------------------------- times
+
+
+@register.filter
+def day(value: datetime | None) -> SafeString | str:
+    """``22 Nov 2026``, the exact time in its title. None, which is a time that never was, shows as a dash."""
+    return _time(value, _words(value, "j M Y")) if value else DASH
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """``22 Nov 2026, 14:02:07``."""
+    return _time(value, _words(value, "j M Y, H:i:s")) if value else DASH
+
+
+@register.filter
+def ago(value: datetime | None) -> SafeString | str:
+    """``3 minutes ago``; a day after a month. The exact time stands in the title, and beside it on keyboard focus."""
+    return _time(value, _since(value, clock.now() - value), tabindex="0") if value else DASH
+
+
+@register.simple_tag
+def zone_name() -> str:
+    """What the times of this page are in: ``Europe/Oslo``."""
+    return timezone.get_current_timezone_name()
+
+
+def _words(value: datetime, form: str) -> str:
+    return date_format(timezone.localtime(value), form)
+
+
+def _time(value: datetime, words: str, tabindex: str = "") -> SafeString:
+    exact = f"{_words(value, 'j M Y, H:i:s')} {zone_name()}"
+    focus = format_html(' class="ago" tabindex="{}" data-exact="{}"', tabindex, exact) if tabindex else ""
+    return format_html('<time datetime="{}" title="{}"{}>{}</time>', value.isoformat(), exact, focus, words)
+
+
+def _since(value: datetime, passed: timedelta) -> str:
+    minutes, hours, days = int(passed.total_seconds() // 60), int(passed.total_seconds() // 3600), passed.days
+    if minutes < 1:
+        return gettext("just now")
+    if hours < 1:
+        return ngettext("%(count)d minute ago", "%(count)d minutes ago", minutes) % {"count": minutes}
+    if days < 1:
+        return ngettext("%(count)d hour ago", "%(count)d hours ago", hours) % {"count": hours}
+    if days < 31:
+        return ngettext("%(count)d day ago", "%(count)d days ago", days) % {"count": days}
+    return _words(value, "j M Y")
 
 
 @register.simple_tag
