@@ -113,7 +113,9 @@ def _open_wallets(postgres: Postgres) -> list[tuple[int, bytes]]:
         for _ in range(WALLETS):
             name = uuid.uuid4().hex
             key_hash = hashlib.sha256(name.encode()).digest()
-            [account] = db.execute("INSERT INTO account (name) VALUES (%s) RETURNING id", [name]).fetchone() or [0]
+            [account] = db.execute(
+                "INSERT INTO account (name, slug, keeps_history) VALUES (%s, %s, true) RETURNING id", [name, name[:40]]
+            ).fetchone() or [0]
             db.execute("SELECT grant_credit(gen_random_uuid(), %s, %s, 'test', 'test')", [account, FUNDS])
             db.execute(
                 "INSERT INTO api_key (public_id, hash, last4, name, account_id, limit_window, window_start, rpm_tat,"
