@@ -1,11 +1,11 @@
 """How models have been doing, from all calls of the last seven days through this gateway: sums only, nobody's in particular."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.core.cache import cache
 from django.db.models import Sum
 
+from gateway.metrics import Sums
 from gateway.models import UsageHour
 from tokenhub import clock
 
@@ -17,26 +17,8 @@ CACHE_SECONDS = 60
 CACHE_KEY = "model-traffic"
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(Sums):
     """Of one model, over ``DAYS`` days and all accounts."""
-
-    calls: int
-    errors: int
-    output_tokens: int
-    duration_ms: int
-    first_byte_calls: int
-    first_byte_ms: int
-
-    @property
-    def first_byte_mean_ms(self) -> int | None:
-        """Of calls that were answered; those that were not streamed included."""
-        return self.first_byte_ms // self.first_byte_calls if self.first_byte_calls else None
-
-    @property
-    def tokens_per_second(self) -> int | None:
-        """Output over whole calls, the wait for the first token included."""
-        return self.output_tokens * 1_000 // self.duration_ms if self.duration_ms else None
 
     @property
     def success_percent(self) -> str:
@@ -70,12 +52,12 @@ def _read() -> dict[int, Traffic]:
     )
     return {
         row["model_id"]: Traffic(
-            int(row["all_calls"]),
-            int(row["all_errors"]),
-            int(row["tokens"]),
-            int(row["duration"]),
-            int(row["answered"]),
-            int(row["waited"]),
+            calls=int(row["all_calls"]),
+            errors=int(row["all_errors"]),
+            output_tokens=int(row["tokens"]),
+            duration_ms=int(row["duration"]),
+            first_byte_calls=int(row["answered"]),
+            first_byte_ms=int(row["waited"]),
         )
         for row in sums
     }

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_portal import assert_fit, status_of_a_call
+from tests.browser.fit import assert_fit
+from tests.browser.test_portal import status_of_a_call
 
 pytestmark = pytest.mark.browser
 

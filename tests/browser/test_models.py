@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_portal import assert_fit
+from tests.browser.fit import assert_fit
 
 pytestmark = pytest.mark.browser
 

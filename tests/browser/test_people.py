@@ -12,7 +12,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_portal import assert_fit
+from tests.browser.fit import assert_fit
 
 pytestmark = pytest.mark.browser
 

@@ -4,18 +4,15 @@ import re
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor
+from tests.browser.fit import assert_fit
 from tokenhub.context import EXAMPLE_MODEL
 
 pytestmark = pytest.mark.browser
 
 SIGNED_IN = ["/", "/billing", "/accounts/logout", "/accounts/email", "/accounts/password/change"]
-WIDTHS = [(1280, 800), (390, 844)]
-REFLOW_WIDTH = 320  # WCAG 1.4.10: 1280 px at 400 % zoom
-THEMES = ["light", "dark"]
 
 
 def status_of_a_call(visitor: Visitor, key: str) -> int:
@@ -23,20 +20,6 @@ def status_of_a_call(visitor: Visitor, key: str) -> int:
     body = {"model": EXAMPLE_MODEL, "messages": [{"role": "user", "content": "Say hello in five words."}]}
     headers = {"authorization": f"Bearer {key}"}
     return httpx.post(f"{visitor.site}/api/v1/chat/completions", json=body, headers=headers, timeout=30).status_code
-
-
-def assert_fit(page: Page, where: str) -> None:
-    """No sideways scroll and no axe violation, at both widths and in both themes."""
-    page.set_viewport_size({"width": REFLOW_WIDTH, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls at {REFLOW_WIDTH}"
-    for width, height in WIDTHS:
-        page.set_viewport_size({"width": width, "height": height})
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls at {width}"
-            violations = Axe().run(page).response["violations"]
-            found = [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations]
-            assert found == [], f"{where} at {width}, {theme}"
 
 
 def test_billing_shows_the_starter_credit(visitor: Visitor) -> None:

@@ -3,11 +3,10 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_portal import assert_fit
+from tests.browser.fit import RULES, assert_fit, violations
 
 pytestmark = pytest.mark.browser
 
@@ -18,10 +17,9 @@ PUBLIC = [
 
 
 def assert_accessible(page: Page, where: str) -> None:
-    for theme in ("light", "dark"):
+    for theme, rules in RULES.items():
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-        violations = Axe().run(page).response["violations"]
-        assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in violations] == [], f"{where}, {theme}"
+        assert violations(page, rules) == [], f"{where}, {theme}"
 
 
 @pytest.fixture

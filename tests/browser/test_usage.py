@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, StorageState, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.test_portal import assert_fit
+from tests.browser.fit import assert_fit
 from tests.servers import ROOT
 from tokenhub.money import usd_to_nanos
 from tokenhub.templatetags.ui import usd

@@ -394,7 +394,11 @@ def test_every_task_has_three_picks_of_its_kind(task: str, priority: str) -> Non
 def test_speed_is_what_was_measured_here() -> None:
     offers = all_offers()
     slow = next(found for found in offers if found.model.slug == "openai/gpt-6-astra")
-    measured = {slow.model.pk: model_traffic.Traffic(50, 0, 500, 5_000, 50, 5_000)}
+    measured = {
+        slow.model.pk: model_traffic.Traffic(
+            calls=50, output_tokens=500, duration_ms=5_000, first_byte_calls=50, first_byte_ms=5_000
+        )
+    }
     query = QueryDict("task=chat&priority=speed&calls=1&input_tokens=10&output_tokens=10")
     first = model_choice.choose(offers, measured, query).picks[0]
     assert first.offer is slow and "100 ms" in first.reason
