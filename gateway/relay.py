@@ -54,6 +54,9 @@ log = logging.getLogger("tokenhub.relay")
 RETRY_SECONDS_MAX = 2
 JITTER_SECONDS = 0.25
 
+#: wherever something was charged: SDKs would repeat a 5xx by themselves
+NO_RETRY = {"x-should-retry": "false"}
+
 
 class Relay:
     """What calls share: the ledger's desk, the way out, the catalogue, and the set of open calls."""
@@ -92,8 +95,10 @@ class Relay:
         except TokenHubError:
             raise
         except Exception as e:
-            # a fault of ours: nobody pays for it, and the hold must not linger
             log.exception("%s failed", call.generation_id)
+            if call.is_settled:  # the answer was paid for, and a retry would pay again
+                raise TokenHubError("Something went wrong on our side.", headers=NO_RETRY) from e
+            # a fault of ours: nobody pays for it, and the hold must not linger
             self._settle_once(call, Usage(), 500, Outcome.UPSTREAM_LOST)
             raise TokenHubError("Something went wrong on our side. Nothing was charged.") from e
 
@@ -319,6 +324,7 @@ class Relay:
             raise await self._free(call, error, outcome)
         usage, estimated = call.received(stream)
         await self._settle(call, usage, error.status, outcome, estimated=estimated)
+        error.headers = {**error.headers, **NO_RETRY}
         raise error
 
     # ------------------------------------------------------------ settling
@@ -339,7 +345,7 @@ class Relay:
         except (Unavailable, Refused) as e:
             log.error("%s is not settled: %s", call.generation_id, e)
             raise BillingUnavailable(
-                "The answer could not be accounted for, so it cannot be given.", headers={"x-should-retry": "false"}
+                "The answer could not be accounted for, so it cannot be given.", headers=NO_RETRY
             ) from e
         if code == CLOSED_BEFORE:
             log.error("%s was settled before: this process had been taken for dead", call.generation_id)
