@@ -3,9 +3,12 @@
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Account, Membership
+from accounts.usd_field import UsdField
+from tokenhub.money import usd_string
 
 
 class TeamNameForm(forms.ModelForm):
@@ -45,3 +48,18 @@ class InviteForm(forms.Form):
 
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).lower()
+
+
+class BudgetForm(forms.Form):
+    """Of one member; the ids of its fields are the member's, because a page holds several."""
+
+    budget_nanos = UsdField(
+        label=_("Monthly budget"),
+        required=False,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+
+    def __init__(self, data: QueryDict | None = None, *, member: Membership) -> None:
+        budget = member.monthly_limit_nanos
+        initial = {"budget_nanos": "" if budget is None else usd_string(budget)}
+        super().__init__(data, initial=initial, auto_id=f"id_%s_{member.pk}")

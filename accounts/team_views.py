@@ -1,5 +1,7 @@
 """The team's page: members, invitations, the table of powers. And the page behind an invitation's link."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from allauth.core import ratelimit
@@ -7,17 +9,38 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access, invitations, teams
 from accounts.models import Invitation, Membership
 from accounts.powers import POWERS, WORDS, Power
-from accounts.team_forms import InviteForm, TeamNameForm
+from accounts.team_forms import BudgetForm, InviteForm, TeamNameForm
+from tokenhub import charts
 from tokenhub.clock import now
 
 page = require_http_methods(["GET", "HEAD", "POST"])
 Role = Membership.Role
+
+
+class MemberRow(NamedTuple):
+    """``spent_nanos``: this month; None where it is not to be seen. ``budget``: the form, where it may be changed."""
+
+    member: Membership
+    is_editable: bool
+    spent_nanos: int | None
+    budget: BudgetForm | None
+
+    @property
+    def share(self) -> int | None:
+        """Of the budget, in per cent; None without one."""
+        limit = self.member.monthly_limit_nanos
+        return None if limit is None or self.spent_nanos is None else self.spent_nanos * 100 // max(limit, 1)
+
+    @property
+    def bar(self) -> SafeString:
+        return charts.bar(self.spent_nanos or 0, self.member.monthly_limit_nanos or 0)
 
 
 class PowerRow(NamedTuple):
@@ -31,14 +54,18 @@ def team(request: HttpRequest) -> HttpResponse:
     return _team_page(request)
 
 
-def _team_page(request: HttpRequest, **forms: InviteForm | TeamNameForm) -> HttpResponse:
-    """``forms`` are those that were refused, to be shown again with what was typed."""
+def _team_page(
+    request: HttpRequest, budgets: Mapping[int, BudgetForm] | None = None, **forms: InviteForm | TeamNameForm
+) -> HttpResponse:
+    """``forms`` are those that were refused, to be shown again with what was typed; ``budgets`` by membership."""
     account, me = access.account_of(request), access.membership_of(request)
     manages, owns = access.may(request, Power.MANAGE_TEAM), access.may(request, Power.OWN)
-    members = account.memberships.select_related("user").order_by("id")
+    rows = _member_rows(request, budgets or {})
     context = {
         "me": me,
-        "members": [(member, owns or (manages and member.role != Role.OWNER)) for member in members],
+        "members": rows,
+        "refused_budgets": list((budgets or {}).values()),
+        "month": _month(),
         "roles": [role for role in Role if owns or role != Role.OWNER],
         "invitations": invitations.open_of(account).order_by("-id") if manages else [],
         "now": now(),
@@ -53,6 +80,32 @@ def _team_page(request: HttpRequest, **forms: InviteForm | TeamNameForm) -> Http
         "invite_form": InviteForm(makes_owners=owns),
     } | forms
     return render(request, "settings/team.html", context)
+
+
+def _member_rows(request: HttpRequest, budgets: Mapping[int, BudgetForm]) -> list[MemberRow]:
+    account, me = access.account_of(request), access.membership_of(request)
+    manages, owns = access.may(request, Power.MANAGE_TEAM), access.may(request, Power.OWN)
+    sees_all = access.may(request, Power.SEE_TEAM_USAGE)
+    spent = teams.spending(account, _month())
+    rows = []
+    for member in account.memberships.select_related("user").order_by("id"):
+        is_editable = owns or (manages and member.role != Role.OWNER)
+        is_seen = sees_all or member.pk == me.pk
+        form = budgets.get(member.pk) or BudgetForm(member=member)
+        rows.append(
+            MemberRow(
+                member,
+                is_editable,
+                spent.get(member.user_id, 0) if is_seen else None,
+                form if is_editable else None,
+            )
+        )
+    return rows
+
+
+def _month() -> datetime:
+    """When the running one began; months are UTC's, as those of keys' limits."""
+    return now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 @page
@@ -95,6 +148,23 @@ def member_role(request: HttpRequest, member_id: int) -> HttpResponse:
     except teams.TeamRuleError as e:
         return _refused(request, str(e))
     return _done(request, _("%(email)s: %(role)s.") % {"email": member.user.email, "role": member.get_role_display()})
+
+
+@require_POST
+@access.needs(Power.MANAGE_TEAM)
+def member_budget(request: HttpRequest, member_id: int) -> HttpResponse:
+    me = access.membership_of(request)
+    member = me.account.memberships.filter(pk=member_id).first()
+    if member is None:
+        raise Http404
+    form = BudgetForm(request.POST, member=member)
+    if not form.is_valid():
+        return _team_page(request, budgets={member.pk: form})
+    try:
+        changed = teams.set_budget(actor=me, member_id=member_id, budget_nanos=form.cleaned_data["budget_nanos"])
+    except Membership.DoesNotExist:
+        raise Http404 from None
+    return _done(request, _("The budget of %(email)s is saved.") % {"email": changed.user.email})
 
 
 @page

@@ -3,6 +3,7 @@
 Audit events name people by number, never by address: they cannot be changed, and a person may ask to be forgotten.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -13,6 +14,7 @@ from accounts import invitations
 from accounts.models import Account, AuditEvent, Membership, User
 from accounts.onboarding import open_account
 from accounts.powers import POWERS, Power
+from accounts.signals import spending_asked
 
 Role = Membership.Role
 
@@ -41,6 +43,18 @@ def change_role(*, actor: Membership, member_id: int, role: str) -> Membership:
     if Power.MANAGE_TEAM not in POWERS[role]:
         invitations.withdraw_those_of(account=member.account, user=member.user)
     record(member.account, actor.user, "member.role_changed", member.user, {"from": before, "to": role})
+    return member
+
+
+@transaction.atomic
+def set_budget(*, actor: Membership, member_id: int, budget_nanos: int | None) -> Membership:
+    """What the member's keys may cost in a month before the team's page warns; None: no budget. Raises as ``change_role``."""
+    actor, member = _locked(actor, member_id)
+    _check_power(actor, member.role)
+    before, member.monthly_limit_nanos = member.monthly_limit_nanos, budget_nanos
+    member.save(update_fields=["monthly_limit_nanos"])
+    detail = {"from_nanos": before, "to_nanos": budget_nanos}
+    record(member.account, actor.user, "member.budget_changed", member.user, detail)
     return member
 
 
@@ -77,6 +91,12 @@ def transfer(*, actor: Membership, member_id: int) -> Membership:
     Membership.objects.filter(pk=actor.pk).update(role=Role.ADMIN)
     record(member.account, actor.user, "ownership.transferred", member.user)
     return member
+
+
+def spending(account: Account, since: datetime) -> dict[int, int]:
+    """Nano-USD that the keys of each member have cost, by the user's id."""
+    answers: list[Any] = spending_asked.send(sender=Account, account=account, since=since)
+    return {user: nanos for _receiver, spent in answers for user, nanos in spent.items()}
 
 
 def record(

@@ -27,6 +27,9 @@ urlpatterns = [
     re_path(r"^settings/team/name/?$", team_views.rename, name="team_rename"),
     re_path(r"^settings/team/members/(?P<member_id>\d{1,18})/role/?$", team_views.member_role, name="member_role"),
     re_path(
+        r"^settings/team/members/(?P<member_id>\d{1,18})/budget/?$", team_views.member_budget, name="member_budget"
+    ),
+    re_path(
         r"^settings/team/members/(?P<member_id>\d{1,18})/remove/?$", team_views.member_remove, name="member_remove"
     ),
     re_path(r"^settings/team/leave/?$", team_views.leave, name="team_leave"),

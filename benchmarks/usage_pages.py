@@ -63,6 +63,7 @@ def measure(calls: int, rounds: int) -> None:
     began = time.perf_counter()
     made = sample_calls.make(account=account, user=user, calls=calls)
     print(f"{made.calls:,} calls made in {time.perf_counter() - began:.0f} s")
+    spread_movements(account.pk)
     browser = Client(HTTP_HOST="localhost")
     browser.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
     print(f"{'page':100} {'ms':>5} {'CPU':>5} {'queries':>7} {'slowest':>9}")
@@ -81,11 +82,29 @@ def measure(calls: int, rounds: int) -> None:
         print(f"{path:100} {medians} {len(captured):7} {slowest:6.0f} ms", flush=True)
 
 
+def spread_movements(account_id: int) -> None:
+    """A movement that is no call every seven hours of the sample's days, so that the ledger's filters have wide gaps."""
+    from django.db import connections
+
+    from billing import ledger
+    from gateway.sample_calls import DAYS, OWNER
+
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO transfer (idempotency_key, kind, debit_id, credit_id, amount_nanos, created_at)"
+            " SELECT 'adjustment:' || gen_random_uuid(), 'adjustment', house_account('adjustment'), %s, 1000, at"
+            " FROM generate_series(now() - make_interval(days => %s), now(), interval '7 hours') at",
+            [ledger.wallet(account_id).pk, DAYS],
+        )
+        cursor.execute("ANALYZE transfer")
+
+
 def pages(account_id: int) -> list[str]:
     """Wide ranges, and filters that match many, few and no calls."""
     from accounts.models import Account
     from gateway.models import CallRecord
     from gateway.usage_filters import Scope
+    from tokenhub import clock
 
     key = next(key for key in Scope(Account.objects.get(pk=account_id)).keys.values() if key.name == "Laptop")
     calls = CallRecord.objects.filter(account_id=account_id).order_by("created_at")
@@ -99,7 +118,12 @@ def pages(account_id: int) -> list[str]:
         "/usage?range=30d",
         "/usage?range=30d&by=member",
         "/usage?range=30d&by=app&metric=speed",
+        "/usage?range=30d&metric=first_token_p95&by=key",
+        "/usage?range=24h&by=status",
+        "/usage?range=30d&status=error",
+        f"/usage?range=30d&key={key.key_id}",
         f"/usage?{wide}",
+        f"/usage?{wide}&key={key.key_id}&endpoint=responses&metric=first_token_p95",
         "/usage/requests",
         f"/usage/requests?{wide}",
         f"/usage/requests?{wide}&before={cursor}",
@@ -109,6 +133,18 @@ def pages(account_id: int) -> list[str]:
         f"/usage/requests?{wide}&app=nobody",
         f"/usage/requests?range=30d&peek={call}",
         f"/usage/requests/{call}",
+        "/billing/ledger",
+        f"/billing/ledger?before={cursor}",
+        f"/billing/ledger?after={cursor}",
+        f"/billing/ledger?show=calls&before={cursor}",
+        "/billing/ledger?show=credit",
+        f"/billing/ledger?show=credit&before={cursor}",
+        f"/billing/ledger?show=returns&before={cursor}",
+        f"/billing/ledger?from={middle.created_at:%Y-%m-%d}&to={middle.created_at:%Y-%m-%d}",
+        "/billing/ledger?show=holds",
+        "/billing",
+        "/billing/receipts",
+        f"/billing/statements/{clock.now():%Y-%m}",
     ]
 
 

@@ -53,19 +53,30 @@ _all = attrgetter(*(column.name for column in fields(Sums)))
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``field``: of ``Sums``. ``unit`` as the charts name it. Only sums can be stacked; means and rates stand alone."""
+    """``field``: of ``Sums``. ``unit`` as the charts name it. Only sums can be stacked; means and rates stand alone.
+
+    A ``percentile`` does not follow from sums: its figures are those of gateway/usage_sample.py, and over time ``field``,
+    which is the mean, is drawn under its own name, ``drawn_as``.
+    """
 
     slug: str
     name: str | Promise
     field: str
     unit: str  # usd (nanos), count, tokens, ms, per_second, per_mille
     is_sum: bool = True
+    percentile: int = 0
+    drawn_as: str | Promise = ""
+
+    @property
+    def title(self) -> str:
+        return str(self.drawn_as or self.name)
 
     def of(self, sums: Sums) -> int | None:
         value: int | None = getattr(sums, self.field)
         return value
 
 
+MEAN = _("First token, mean")
 METRICS = {
     metric.slug: metric
     for metric in (
@@ -75,7 +86,9 @@ METRICS = {
         Metric("tokens_out", _("Tokens out"), "output_tokens", "tokens"),
         Metric("tokens_cached", _("Tokens read from cache"), "cached_input_tokens", "tokens"),
         Metric("tokens_reasoning", _("Reasoning tokens"), "reasoning_tokens", "tokens"),
-        Metric("first_token", _("First token, mean"), "first_byte_mean_ms", "ms", is_sum=False),
+        Metric("first_token", MEAN, "first_byte_mean_ms", "ms", is_sum=False),
+        Metric("first_token_p50", _("First token, p50"), "first_byte_mean_ms", "ms", False, 50, drawn_as=MEAN),
+        Metric("first_token_p95", _("First token, p95"), "first_byte_mean_ms", "ms", False, 95, drawn_as=MEAN),
         Metric("speed", _("Tokens per second"), "tokens_per_second", "per_second", is_sum=False),
         Metric("errors", _("Error rate"), "error_rate", "per_mille", is_sum=False),
     )

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from gateway.metrics import Metric, Sums
 from gateway.usage import OTHER, Group, Report
 from gateway.usage_filters import DIMENSIONS, UsageFilter
+from gateway.usage_sample import Spread
 from tokenhub import charts
 from tokenhub.charts import Colour, Unit
 from tokenhub.figures import DASH
@@ -66,7 +67,7 @@ def draw(asked: UsageFilter, report: Report) -> SafeString:
 
 def title(asked: UsageFilter) -> str:
     return gettext("%(metric)s by %(group)s") % {
-        "metric": asked.metric.name,
+        "metric": asked.metric.title,
         "group": str(DIMENSIONS[asked.by]).lower(),
     }
 
@@ -91,8 +92,9 @@ def summary(asked: UsageFilter, report: Report) -> str:
     return text + " " + gettext("Highest at %(when)s.") % {"when": asked.period.labels[top]}
 
 
-def in_words(metric: Metric, sums: Sums) -> str:
-    value = metric.of(sums)
+def in_words(metric: Metric, sums: Sums, spread: Spread | None = None) -> str:
+    """``spread``: of the same calls; without one, a percentile's stand-in over time."""
+    value = spread.at(metric.percentile) if spread and metric.percentile else metric.of(sums)
     return DASH if value is None else UNITS[metric.unit].words(value)
 
 

@@ -26,9 +26,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def as_csv(asked: UsageFilter) -> Iterator[bytes]:
-    yield _csv_lines([COLUMNS])
+    yield csv_lines([COLUMNS])
     for records in _batches(asked):
-        yield _csv_lines([[_cell(value) for value in _row(asked.scope, record).values()] for record in records])
+        yield csv_lines([[cell(value) for value in _row(asked.scope, record).values()] for record in records])
 
 
 def as_json(asked: UsageFilter) -> Iterator[bytes]:
@@ -86,12 +86,12 @@ def _row(scope: Scope, record: CallRecord) -> dict[str, Any]:
     }
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _csv_lines(rows: list[Any]) -> bytes:
+def csv_lines(rows: list[Any]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()

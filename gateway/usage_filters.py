@@ -194,6 +194,8 @@ class UsageFilter:
                 return Q(key_id__in=[key.id for key in self.scope.keys.values() if str(key.owner_id) in wanted])
             case "endpoint":
                 return Q(endpoint__in=[ENDPOINTS[value] for value in wanted])
+            case "status":  # of a call; the hourly sums only count failures
+                return Q(status__gte=FAILED_FROM) if wanted == {"error"} else Q(status__lt=FAILED_FROM)
         return Q(app__in=[value.strip() for value in wanted])
 
     @property
@@ -203,9 +205,7 @@ class UsageFilter:
     @property
     def calls(self) -> Q:
         where = self.dimensions & Q(created_at__gte=self.period.start, created_at__lt=self.period.end)
-        if self.status:
-            where &= Q(status__gte=FAILED_FROM) if self.status == "error" else Q(status__lt=FAILED_FROM)
-        return where
+        return where & self.is_one_of("status", [self.status]) if self.status else where
 
     @property
     def is_narrow(self) -> bool:

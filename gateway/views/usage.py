@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import access
 from accounts import keys as key_store
-from gateway import receipts, request_log, usage, usage_charts, usage_export
+from gateway import receipts, request_log, usage, usage_charts, usage_export, usage_sample
 from gateway.call_lines import CallLine, lines_of
 from gateway.metrics import METRICS
 from gateway.receipts import Receipt
@@ -23,6 +23,7 @@ from gateway.usage import Group, Report
 from gateway.usage_charts import OTHER_COLOUR
 from gateway.usage_filters import DIMENSIONS, Scope, UsageFilter
 from gateway.usage_periods import RANGES
+from gateway.usage_sample import WALK_MAX, Sample
 from tokenhub import charts, clock
 from tokenhub.charts import Colour
 from tokenhub.figures import percent
@@ -45,13 +46,20 @@ def index(request: HttpRequest) -> HttpResponse:
         context["was_used"] = usage.has_any(asked.scope.where)
         return render(request, "usage/index.html", context)
     colours = usage_charts.paint(asked, report.groups)
+    # of one outcome the sums know the number alone; of all together, no single call
+    sample = Sample() if asked.is_by_outcome else usage_sample.read(asked, report)
+    costs = usage_sample.costs(asked, report) if asked.is_by_outcome else None
     context |= {
         "title": usage_charts.title(asked),
         "chart": usage_charts.draw(asked, report),
         "buckets": usage_charts.buckets(asked, report),
-        "rows": [_row(asked, report, group, colours) for group in report.groups],
+        "rows": [_row(asked, report, sample, costs, group, colours) for group in report.groups],
+        "sample": sample,
+        "shows_costs": costs is not None or not asked.is_by_outcome,
+        "cost_nanos": report.total.cost_nanos if costs is None else sum(costs.values()),
+        "costs_calls_max": WALK_MAX,
         "group_name": DIMENSIONS[asked.by],
-        "total_figure": usage_charts.in_words(asked.metric, report.total),
+        "total_figure": usage_charts.in_words(asked.metric, report.total, sample.whole),
         "spend_change": usage_charts.change(asked, report, "cost_nanos"),
         "calls_change": usage_charts.change(asked, report, "calls"),
     }
@@ -159,7 +167,14 @@ def _ranges(asked: UsageFilter) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _row(asked: UsageFilter, report: Report, group: Group, colours: dict[str, Colour]) -> dict[str, Any]:
+def _row(
+    asked: UsageFilter,
+    report: Report,
+    sample: Sample,
+    costs: dict[str, int] | None,
+    group: Group,
+    colours: dict[str, Colour],
+) -> dict[str, Any]:
     """A line of the table of totals. Shares are of what adds up: of the calls, where the metric does not."""
     field = asked.metric.field if asked.metric.is_sum else "calls"
     part, whole = getattr(group.sums, field), getattr(report.total, field)
@@ -167,7 +182,8 @@ def _row(asked: UsageFilter, report: Report, group: Group, colours: dict[str, Co
         "group": group,
         "colour": colours.get(group.value, OTHER_COLOUR),
         "query": asked.narrowed(asked.by, group.value) if group.value else "",
-        "figure": usage_charts.in_words(asked.metric, group.sums),
+        "figure": usage_charts.in_words(asked.metric, group.sums, sample.of(group.value)),
+        "cost_nanos": group.sums.cost_nanos if costs is None else costs.get(group.value, 0),
         "share": percent(part, whole),
         "share_bar": charts.bar(part, whole, tone="share"),
     }

@@ -1,5 +1,5 @@
 // Usage pages beyond their links and forms: filters that send themselves, bars that zoom, "t" for the table, and a request
-// log that is walked with j and k, peeked into, and kept up to date. Single keys are off where the person says so.
+// log that is walked with j and k, peeked into, and kept up to date; "c" copies a call's id. Single keys are off where the person says so.
 import "./copy.js";
 
 const POLL_MS = 3000;
@@ -94,7 +94,15 @@ function walk(log) {
     if (!singleKeys || isBusy(event)) return;
     if (event.key === "j") move(1);
     if (event.key === "k") move(-1);
+    if (event.key === "c") copyId(document.activeElement.closest?.("[data-call]") ?? current());
   });
+}
+
+async function copyId(link) {
+  if (!link || !navigator.clipboard) return;
+  await navigator.clipboard.writeText(link.dataset.call);
+  const announce = document.querySelector("[data-announce]");
+  announce.textContent = `${announce.dataset.copied}: ${link.dataset.call}`;
 }
 
 // ---------------------------------------------------------------- live

@@ -1,11 +1,13 @@
 """Teams: made, joined, changed and left; never without an owner, and no power beyond the table of powers."""
 
+import re
 import threading
 from datetime import timedelta
 
 import pytest
 from django.core import mail
 from django.db import connections
+from django.db.models import Sum
 from django.test import Client
 
 from accounts import invitations, teams
@@ -13,8 +15,11 @@ from accounts.access import TEAM
 from accounts.models import Account, AuditEvent, Invitation, Membership
 from accounts.powers import POWERS, Power
 from billing import ledger
+from gateway import sample_calls
+from gateway.models import CallRecord
 from tests.accounts.people import PASSWORD, Person, key_for, new_email, person
 from tokenhub.clock import now
+from tokenhub.figures import usd
 
 Role = Membership.Role
 
@@ -58,6 +63,8 @@ MATRIX: dict[tuple[str, str], Power | None] = {
     ("POST", "/settings/team/invitations"): Power.MANAGE_TEAM,
     ("POST", "/settings/team/invitations/INVITATION/withdraw"): Power.MANAGE_TEAM,
     ("POST", "/settings/team/members/OTHER/role"): Power.MANAGE_TEAM,
+    ("POST", "/settings/team/members/OTHER/budget"): Power.MANAGE_TEAM,
+    ("POST", "/settings/team/members/OWNER/budget"): Power.OWN,
     ("GET", "/settings/team/members/OTHER/remove"): Power.MANAGE_TEAM,
     ("POST", "/settings/team/members/OTHER/remove"): Power.MANAGE_TEAM,
     ("POST", "/settings/team/members/OWNER/role"): Power.OWN,
@@ -72,6 +79,8 @@ FIELDS: dict[str, dict[str, str]] = {
     "/settings/team/invitations?owner": {"role": Role.OWNER},
     "/settings/team/members/OTHER/role": {"role": Role.BILLING},
     "/settings/team/members/OWNER/role": {"role": Role.ADMIN},
+    "/settings/team/members/OTHER/budget": {"budget_nanos": "5"},
+    "/settings/team/members/OWNER/budget": {"budget_nanos": "5"},
 }
 
 
@@ -213,11 +222,61 @@ def test_another_teams_members_and_invitations_look_like_invented_ones() -> None
         f"/settings/team/members/{member_id}/remove",
         f"/settings/team/members/{member_id}/role",
         f"/settings/team/invitations/{issued.row.pk}/withdraw",
+        f"/settings/team/members/{member_id}/budget",
         "/settings/team/members/999999999/role",
+        "/settings/team/members/999999999/budget",
         "/settings/team/invitations/999999999/withdraw",
     ):
         assert stranger.browser.post(path, {"role": Role.VIEWER}).status_code == 404
     assert invitations.find(token_of(issued.link)) is not None
+
+
+# ---------------------------------------------------------------- budgets
+def text_of(someone: Person) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", someone.browser.get("/settings/team").content.decode()).split())
+
+
+def test_each_member_is_shown_with_what_their_keys_cost_this_month_and_what_is_left_of_the_budget() -> None:
+    owner, developer = person(), person()
+    account = owner.account
+    member = joins(developer, account, Role.DEVELOPER)
+    laptop = key_for(Person(developer.user, account, developer.browser), "Laptop")
+    sample_calls.make(account=account, user=owner.user, calls=1_000)
+    month = now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    calls = CallRecord.objects.filter(account_id=account.pk, created_at__gte=month)
+    spent = calls.filter(key_id=laptop.row.pk).aggregate(sum=Sum("cost_nanos", default=0))["sum"]
+    others = calls.exclude(key_id=laptop.row.pk).aggregate(sum=Sum("cost_nanos", default=0))["sum"]
+
+    teams.set_budget(actor=membership(owner), member_id=member.pk, budget_nanos=2 * spent + 1)
+    assert f"{usd(spent)} of {usd(2 * spent + 1)} in" in text_of(owner)
+    assert f"{usd(others)} in" in text_of(owner)
+    assert "Over budget" not in text_of(owner)
+    teams.set_budget(actor=membership(owner), member_id=member.pk, budget_nanos=max(spent, 1))
+    assert "Over budget" in text_of(owner)
+    assert "Over budget" in text_of(developer)
+    assert usd(others) not in text_of(developer)
+
+
+def test_a_budget_is_set_changed_and_taken_away_by_whoever_manages_the_team() -> None:
+    owner, other = person(), person()
+    member = joins(other, owner.account, Role.DEVELOPER)
+    path = f"/settings/team/members/{member.pk}/budget"
+    for typed, stored in [("$12.5", 12_500_000_000), ("0.000000001", 1), ("", None)]:
+        assert owner.browser.post(path, {"budget_nanos": typed}).status_code == 302
+        member.refresh_from_db()
+        assert member.monthly_limit_nanos == stored
+    assert actions_of(owner.account).count("member.budget_changed") == 3
+    assert "stops no call" in text_of(owner)
+
+
+def test_a_budget_that_is_no_amount_is_refused_beside_its_field_with_what_was_typed() -> None:
+    owner = person()
+    me = membership(owner)
+    page = owner.browser.post(f"/settings/team/members/{me.pk}/budget", {"budget_nanos": '5 "euro"'}).content.decode()
+    assert 'value="5 &quot;euro&quot;"' in page
+    assert f'aria-describedby="id_budget_nanos_{me.pk}_error"' in page
+    assert page.count("Write an amount in dollars") == 2  # in the summary and beside the field
+    assert membership(owner).monthly_limit_nanos is None
 
 
 # ---------------------------------------------------------------- invitations

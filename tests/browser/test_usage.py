@@ -1,4 +1,4 @@
-"""Usage and the dashboard as a person meets them, with ten thousand calls behind them."""
+"""Usage and the dashboard as a person meets them, with a hundred thousand calls behind them."""
 
 import csv
 import io
@@ -7,20 +7,26 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+import httpx
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Request, StorageState, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.fit import assert_fit
+from tests.browser.fit import REFLOW_WIDTH, assert_fit
 from tests.servers import ROOT
 from tokenhub.money import usd_to_nanos
 from tokenhub.templatetags.ui import usd
 
 pytestmark = pytest.mark.browser
 
-CALLS = 10_000
+CALLS = 100_000
 
 
 def seed(email: str, calls: int = CALLS) -> None:
@@ -66,15 +72,36 @@ def test_without_calls_each_page_explains_itself_and_offers_one_action(visitor: 
         expect(page.get_by_role("main").get_by_role("table")).to_have_count(0)
 
 
-def test_totals_equal_the_exported_csv_and_the_zone_is_named(busy: Visitor) -> None:
-    page = busy.go("/usage?range=30d")
-    expect(page.get_by_role("main")).to_contain_text("UTC")
+def export_of(page: Page) -> list[dict[str, str]]:
     with page.expect_download() as download:
         page.get_by_role("link", name="Export CSV").click()
-    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
-    totals = page.get_by_role("row", name="Total", exact=False).last
-    expect(totals).to_contain_text(f"{len(rows):,}")
-    expect(totals).to_contain_text(usd(sum(usd_to_nanos(row["cost_usd"]) for row in rows)))
+    return list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+
+
+def test_totals_equal_the_exported_csv_and_the_ledger_and_another_zone_moves_the_day(
+    busy: Visitor, app_db: psycopg.Connection
+) -> None:
+    captures = "SELECT sum(amount_nanos)::bigint FROM transfer WHERE kind = 'capture' AND hold_id = ANY(%s)"
+    three_days_ago = datetime.now(UTC).date() - timedelta(days=3)
+    seen = []
+    for zone in ("Pacific/Auckland", "UTC"):
+        page = busy.go("/settings/profile")
+        page.get_by_label("Time zone").fill(zone)
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved.")).to_be_visible()
+        page = busy.go(f"/usage?range=custom&from={three_days_ago}&to={three_days_ago}&app=Cline&app=curl")
+        expect(page.get_by_role("main")).to_contain_text(zone)
+        rows = export_of(page)
+        spent = sum(usd_to_nanos(row["cost_usd"]) for row in rows)
+        totals = page.get_by_role("row", name="Total", exact=False).last
+        expect(totals).to_contain_text(f"{len(rows):,}")
+        expect(totals).to_contain_text(usd(spent))
+        ids = [uuid.UUID(row["id"].removeprefix("gen-")) for row in rows]
+        assert app_db.execute(captures, [ids]).fetchone() == (spent,)
+        moments = [datetime.fromisoformat(row["created_at"]).astimezone(ZoneInfo(zone)) for row in rows]
+        assert {moment.date() for moment in moments} == {three_days_ago}
+        seen.append({row["id"] for row in rows})
+    assert seen[0] - seen[1]
 
 
 def test_the_log_opens_with_one_request_and_everything_stays_inside_the_filter(busy: Visitor) -> None:
@@ -105,6 +132,10 @@ def test_the_log_opens_with_one_request_and_everything_stays_inside_the_filter(b
     expect(peek).to_contain_text(first[1])
     assert "app=Cline" in page.url
     assert f"peek={first[1]}" in page.url
+    busy.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("c")
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
+    assert page.evaluate("navigator.clipboard.readText()") == first[1]
     page.keyboard.press("Escape")
     expect(peek).to_be_hidden()
     expect(page.locator(f'[data-call="{first[1]}"]')).to_be_focused()
@@ -133,13 +164,14 @@ def test_new_calls_arrive_by_themselves_until_the_log_is_paused(busy: Visitor) -
     expect(page.get_by_text("Paused", exact=True)).to_be_visible()
 
 
-def call(visitor: Visitor, key: str) -> None:
-    answer = visitor.context.request.post(
+def call(visitor: Visitor, key: str, app: str = "tests") -> None:
+    answer = httpx.post(
         f"{visitor.site}/api/v1/chat/completions",
-        headers={"authorization": f"Bearer {key}"},
-        data={"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "Hello"}]},
+        headers={"authorization": f"Bearer {key}".encode(), "x-title": app.encode()},
+        json={"model": "openai/gpt-4.1", "messages": [{"role": "user", "content": "Hello"}]},
+        timeout=30,
     )
-    assert answer.status == 200
+    assert answer.status_code == 200
 
 
 def test_filters_are_chosen_in_the_form_kept_in_the_address_and_removed_by_their_chip(busy: Visitor) -> None:
@@ -171,6 +203,33 @@ def test_a_bar_zooms_in_and_a_request_explains_its_cost(busy: Visitor) -> None:
     page.get_by_role("link", name="Open this request").click()
     expect(page.get_by_role("heading", name="What it cost, and why")).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text(re.compile(r"\d × \$[\d.]+/M .*= \$0\.\d+"))
+
+
+#: as long as a key's and an app's name may be
+HARD_KEY = ("<b>bold</b> שלום עולם 🚀 " + "W" * 64)[:63]  # a form counts the emoji twice
+HARD_APP = ("<i>x</i> مرحبا 🎉" + "M" * 40)[:40]
+
+
+def test_names_with_markup_from_right_to_left_and_without_spaces_break_nothing(visitor: Visitor) -> None:
+    visitor.sign_up()
+    call(visitor, visitor.create_key(HARD_KEY), HARD_APP)
+    page = visitor.go("/usage/requests")
+    call_id = calls_on(page)[0]
+    for path, name in [
+        ("/usage?by=key", HARD_KEY),
+        ("/usage?by=app", HARD_APP),
+        ("/usage?" + urlencode({"app": HARD_APP}), HARD_APP),
+        (f"/usage/requests?peek={call_id}", HARD_APP),
+        (f"/usage/requests/{call_id}", HARD_KEY),
+        ("/dashboard", HARD_KEY),
+    ]:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        visitor.go(path)
+        expect(page.locator("main bdi:visible").filter(has_text=name).first).to_be_visible()
+        expect(page.locator("main :is(bdi, .legend, .twin) :is(b, i:not([class]))")).to_have_count(0)
+        for width in (1280, 390, REFLOW_WIDTH):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls at {width}"
 
 
 def test_without_script_filters_paging_and_peek_still_work(busy: Visitor) -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 from django.http import QueryDict
 from django.test import Client, override_settings
@@ -22,7 +22,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import keys as key_store
 from accounts.models import ApiKey, Membership
 from billing.models import Transfer
-from gateway import request_log, sample_calls, usage, usage_charts
+from gateway import request_log, sample_calls, usage, usage_charts, usage_sample
 from gateway import usage_periods as periods
 from gateway.auditor import audit
 from gateway.metrics import Sums
@@ -33,6 +33,7 @@ from gateway.usage_filters import Scope, UsageFilter
 from gateway.usage_periods import BUCKETS_MAX, HOUR, BadPeriod
 from tests.accounts.people import Person, person
 from tokenhub import clock
+from tokenhub.figures import usd
 from tokenhub.ids import new_uuid7
 from tokenhub.money import usd_to_nanos
 
@@ -238,6 +239,85 @@ def test_by_outcome_answered_and_failed_calls_are_told_apart(team: Team) -> None
     assert usage.report(asked(team.owner, f"{WIDE}&status=ok")).total == Sums(calls=team.calls.count() - failed)
 
 
+@pytest.mark.parametrize(
+    "query", ["by=status", "by=status&app=curl", "by=model&status=error", "by=key&status=ok&app=Cline"]
+)
+def test_by_outcome_the_cost_of_each_group_is_that_of_its_calls(team: Team, query: str) -> None:
+    want = asked(team.owner, f"{WIDE}&{query}")
+    costs = usage_sample.costs(want, report := usage.report(want))
+    assert costs is not None
+    for group in report.groups:
+        calls = CallRecord.objects.filter(want.calls, want.is_one_of(want.by, [group.value]))
+        assert costs[group.value] == calls.aggregate(sum=Sum("cost_nanos"))["sum"]
+    captured = Transfer.objects.filter(kind="capture", hold_id__in=CallRecord.objects.filter(want.calls).values("id"))
+    total = captured.aggregate(sum=Sum("amount_nanos"))["sum"]
+    assert sum(costs.values()) == total
+    assert f"Spend {usd(total)}" in text(page(team.owner, f"/usage?{WIDE}&{query}"))
+
+
+def test_where_too_many_calls_would_be_added_up_by_outcome_the_page_says_where_their_cost_is(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "added up where" not in text(page(team.owner, f"/usage?{WIDE}&by=status"))
+    monkeypatch.setattr(usage_sample, "WALK_MAX", CALLS - 1)
+    html = text(page(team.owner, f"/usage?{WIDE}&by=status"))
+    assert "What each outcome cost is added up where the range has at most" in html
+    assert "Spend" not in html.partition("Totals for the range")[2]
+
+
+# ---------------------------------------------------------------- percentiles
+
+
+def percentile(times: list[int], percent: int) -> int:
+    """The first of the sorted times that at least so many per cent do not exceed."""
+    return sorted(times)[-(-len(times) * percent // 100) - 1]
+
+
+@pytest.mark.parametrize("most", [usage_sample.CALLS_MAX, 70])
+@pytest.mark.parametrize(
+    "query", ["by=model", "by=key", "by=member", "by=app&app=curl", "by=endpoint&app=curl&app=Cline"]
+)
+def test_percentiles_are_exact_over_the_latest_calls_that_match(
+    team: Team, query: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage_sample, "CALLS_MAX", most)
+    want = asked(team.owner, f"{WIDE}&metric=first_token_p95&{query}")
+    sample = usage_sample.read(want, report := usage.report(want))
+    newest = list(CallRecord.objects.filter(want.calls).order_by("-created_at", "-id")[:most])
+    assert sample.whole.calls == len(newest)
+    assert sample.is_everything == (report.total.calls <= most)
+    for spread, calls in [
+        (sample.whole, newest),
+        *((sample.of(group.value), those_of(newest, want, group)) for group in report.groups),
+    ]:
+        times = [record.first_byte_ms for record in calls if record.first_byte_ms >= 0]
+        known = (percentile(times, 50), percentile(times, 95)) if times else (None, None)
+        assert (spread.calls, spread.p50_ms, spread.p95_ms) == (len(calls), *known)
+    html = text(page(team.owner, f"/usage?{WIDE}&metric=first_token_p95&{query}"))
+    assert f"First token, p50 {sample.whole.p50_ms:,}" in html
+    assert f"p95 {sample.whole.p95_ms:,} ms" in html
+    assert ("percentiles of the latest" in html) == (report.total.calls > most)
+    assert "First token, mean by" in html
+
+
+def those_of(records: list[CallRecord], want: UsageFilter, group: usage.Group) -> list[CallRecord]:
+    ids = set(
+        CallRecord.objects.filter(want.calls, want.is_one_of(want.by, [group.value])).values_list("pk", flat=True)
+    )
+    return [record for record in records if record.pk in ids]
+
+
+def test_a_key_that_rested_is_found_among_others_calls(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_sample, "WALK_MAX", 200)
+    rested = team.key("Cline")
+    last = team.calls.filter(key_id=rested.pk).earliest("created_at").created_at
+    want = asked(
+        team.owner, f"range=custom&from=2024-01-01T00:00Z&to={last + HOUR:%Y-%m-%dT%H:00Z}&key={rested.key_id}"
+    )
+    sample = usage_sample.read(want, usage.report(want))
+    assert sample.whole.calls == CallRecord.objects.filter(want.calls).count() > 0
+
+
 def test_the_period_before_is_compared_up_to_the_same_hour(team: Team) -> None:
     want = asked(team.owner, "range=7d")
     report = usage.report(want)
@@ -432,12 +512,22 @@ MEASURED = [
     "/usage",
     "/usage?range=30d&by=member&metric=first_token",
     "/usage?by=status&range=month",
+    "/usage?by=key&metric=first_token_p95&app=curl",
+    "/usage?status=error&range=30d",
     "/usage?app=nobody",
     "/usage/requests?range=30d",
     "/usage/requests?range=30d&status=error&app=curl",
     "/usage/requests?range=30d&peek={call}",
     "/usage/requests/{call}",
 ]
+
+
+def plan_of(sql: str) -> str:
+    """As with many calls: a small table would be read whole, whatever indexes there are."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN " + sql)
+        return "\n".join(row[0] for row in cursor.fetchall())
 
 
 @pytest.mark.parametrize("path", MEASURED)
@@ -452,13 +542,13 @@ def test_a_page_takes_at_most_twelve_queries_and_none_scans_the_calls(team: Team
         queries = [query["sql"] for query in captured]
         assert len(queries) <= 12, queries
         if path.startswith("/usage") and "/requests" not in path:
-            assert not [sql for sql in queries if "call_record" in sql]
+            bounded = [sql for sql in queries if "call_record" in sql]
+            assert len(bounded) <= 1  # a sample, or the cost by outcome of a small range: gateway/usage_sample.py
         for sql in queries:
             if 'FROM "call_record"' in sql:
-                with connection.cursor() as cursor:
-                    cursor.execute("EXPLAIN " + sql)
-                    plan = "\n".join(row[0] for row in cursor.fetchall())
+                plan = plan_of(sql)
                 assert "Seq Scan on call_record" not in plan, plan
+                assert "Index Cond" in plan, plan
 
 
 # ---------------------------------------------------------------- the sample itself
