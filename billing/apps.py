@@ -14,6 +14,16 @@ class BillingConfig(AppConfig):
         "process_boot": ["SELECT"],
         "hold": ["SELECT"],
         "price": ["SELECT", "INSERT"],
+        "top_up": [
+            "SELECT",
+            "INSERT",
+            "UPDATE (user_id, status, reason, session_id, checkout_url, payment_intent_id, card_brand, card_last4, billed_to,"
+            " paid_at, closed_at)",
+        ],
+        "clawback": ["SELECT"],
+        "credit_lot": ["SELECT"],
+        "promo_code": ["SELECT", "INSERT", "UPDATE (max_redemptions, expires_at, credit_days, note, disabled_at)"],
+        "promo_redemption": ["SELECT"],
     }
     ledger_functions = [
         "grant_credit",
@@ -23,6 +33,15 @@ class BillingConfig(AppConfig):
         "heartbeat",
         "end_boot",
         "check_ledger",
+        "check_payments",
+        "credit_top_up",
+        "claw_back",
+        "give_back",
+        "collect_receivable",
+        "refresh_freeze",
+        "attribute_lots",
+        "expire_lots",
+        "redeem_promo",
     ]
 
     def ready(self) -> None:

@@ -9,6 +9,41 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from billing.payment_models import (
+    AutoTopUp,
+    BillingProfile,
+    Clawback,
+    CreditLot,
+    Discrepancy,
+    Dispute,
+    PromoCode,
+    PromoRedemption,
+    Refund,
+    StripeEvent,
+    TopUp,
+)
+
+__all__ = [
+    "AutoTopUp",
+    "BillingProfile",
+    "Clawback",
+    "CreditGrant",
+    "CreditLot",
+    "Discrepancy",
+    "Dispute",
+    "Hold",
+    "LedgerAccount",
+    "Price",
+    "ProcessBoot",
+    "PromoCode",
+    "PromoRedemption",
+    "Refund",
+    "StripeEvent",
+    "TopUp",
+    "Transfer",
+    "TransferRule",
+]
+
 
 class LedgerAccount(models.Model):
     class Kind(models.TextChoices):

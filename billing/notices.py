@@ -8,7 +8,7 @@ from django.urls import reverse
 from accounts import letters
 from accounts.models import Account, Membership
 from billing.ledger import wallet
-from billing.models import LedgerAccount
+from billing.models import LedgerAccount, TopUp
 from tokenhub.money import usd_string
 
 #: the wallet has less that nothing holds than the team's threshold; false where there is none
@@ -53,3 +53,16 @@ def _sent(member: Membership, account: Account) -> bool:
         "notifications_url": f"{settings.PUBLIC_URL}{reverse('settings_notifications')}?team={account.slug}",
     }
     return letters.send("emails/low_balance", member.user.email, context)
+
+
+def tell_auto_top_up_stopped(order: TopUp, reason: str) -> int:
+    """How many people were told that a charge failed, and that there will be no other until they look."""
+    account = order.account
+    context = {
+        "team": account.name,
+        "amount": f"${usd_string(order.price_nanos)}",
+        "reason": reason,
+        "available": f"${usd_string(wallet(account.pk).available_nanos)}",
+        "pay_url": f"{settings.PUBLIC_URL}{reverse('top_up')}?team={account.slug}&amount={usd_string(order.credit_nanos)}",
+    }
+    return sum(letters.send("emails/auto_top_up_stopped", member.user.email, context) for member in _listeners(account))

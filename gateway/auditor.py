@@ -29,7 +29,9 @@ def audit() -> Audit:
             " (SELECT count(*) FROM hold WHERE closed_at IS NULL)"
         )
         counts = cursor.fetchone()
-        cursor.execute("SELECT * FROM check_ledger() UNION ALL SELECT * FROM check_calls()")
+        cursor.execute(
+            "SELECT * FROM check_ledger() UNION ALL SELECT * FROM check_payments() UNION ALL SELECT * FROM check_calls()"
+        )
         violations = [Violation(*(str(column) for column in row)) for row in cursor.fetchall()]
     accounts, transfers, open_holds = counts
     return Audit(accounts, transfers, open_holds, violations)

@@ -72,6 +72,18 @@ def start_sandbox(**env: str) -> Server:
     )
 
 
+def start_stripe(**env: str) -> Server:
+    """The test checkout: a process that speaks Stripe's API at ``url``."""
+    port = free_port()
+    return start(
+        "billing.stripe_sandbox.server",
+        ["--host", "127.0.0.1", "--port", str(port)],
+        url=f"http://127.0.0.1:{port}",
+        probe="/healthz",
+        env=env,
+    )
+
+
 def start_web(sandbox: Server, **env: str) -> Server:
     """The web process of `make run`: pages and gateway."""
     (server,) = start_webs(1, sandbox, **env)

@@ -7,11 +7,13 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tokenhub.settings")
 
 SWEEP_SECONDS = 5
 LOW_BALANCE_SECONDS = 60
+PAYMENTS_SECONDS = 60
 
 # containers and `make run` may well be root; messages are JSON, so nothing in the queue can become code
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -37,6 +39,21 @@ BEAT_SCHEDULE = {
         "task": "billing.tasks.tell_low_balances",
         "schedule": LOW_BALANCE_SECONDS,
         "options": {"expires": LOW_BALANCE_SECONDS},
+    },
+    "sweep-payments": {
+        "task": "billing.tasks.sweep_payments",
+        "schedule": PAYMENTS_SECONDS,
+        "options": {"expires": PAYMENTS_SECONDS},
+    },
+    "run-auto-top-ups": {
+        "task": "billing.tasks.run_auto_top_ups",
+        "schedule": PAYMENTS_SECONDS,
+        "options": {"expires": PAYMENTS_SECONDS},
+    },
+    "compare-with-stripe": {
+        "task": "billing.tasks.compare_with_stripe",
+        "schedule": crontab(hour="3", minute="17"),  # by the clock: an interval would begin anew with each restart
+        "options": {"expires": 3600},
     },
 }
 

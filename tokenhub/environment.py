@@ -47,6 +47,18 @@ def number(name: str, default: int, *, least: int = 0) -> int:
     return int(value)
 
 
+def basis_points(name: str) -> int:
+    """A percentage with at most two decimals (``2.75``), in hundredths of a percent; unset: 0."""
+    value = text(name, "0")
+    whole, _, decimals = value.partition(".")
+    if (
+        not (value.isascii() and whole.isdigit() and len(decimals) <= 2 and (not decimals or decimals.isdigit()))
+        or int(whole) > 100
+    ):
+        raise ImproperlyConfigured(f"{name} is {value!r}: use a percentage with at most two decimals, such as 5.5")
+    return int(whole) * 100 + int(decimals.ljust(2, "0"))
+
+
 def words(name: str) -> list[str]:
     return [word.strip() for word in os.environ.get(name, "").split(",") if word.strip()]
 

@@ -66,12 +66,51 @@ CACHES = {"default": {"BACKEND": "tokenhub.cache.ForgetfulRedisCache", "LOCATION
 # ---------------------------------------------------------------- money
 STARTER_CREDIT_NANOS = usd_to_nanos(env.text("TOKENHUB_STARTER_CREDIT_USD", "1.00" if DEV else "0"))
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
+STRIPE_PUBLISHABLE_KEY = env.text("STRIPE_PUBLISHABLE_KEY")
 STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET")
+#: added to every top-up, in percent of the credit (two decimals at most)
+TOPUP_FEE_BASIS_POINTS = env.basis_points("TOKENHUB_TOPUP_FEE_PERCENT")
+#: unused paid credit can be had back by its owner for so long after the payment; 0: never by oneself
+REFUND_DAYS = env.number("TOKENHUB_REFUND_DAYS", 14)
+#: Stripe Tax: reckons the tax at the checkout, and asks companies for their tax id
+STRIPE_TAX = env.flag("TOKENHUB_STRIPE_TAX", False)
+#: who sells: printed on receipts
+SELLER = {
+    "name": env.text("TOKENHUB_SELLER_NAME", "TokenHub"),
+    "address": env.text("TOKENHUB_SELLER_ADDRESS"),
+    "tax_id": env.text("TOKENHUB_SELLER_TAX_ID"),
+}
 
 # ---------------------------------------------------------------- upstreams
 SANDBOX = env.flag("TOKENHUB_SANDBOX", DEV)
 #: where the supervisor started the stand-in vendor; empty where there is none
 SANDBOX_URL = env.text("TOKENHUB_SANDBOX_URL")
+
+# ---------------------------------------------------------------- payments
+#: without a key of Stripe's, the sandbox also takes the payments: a stand-in that speaks Stripe's API, marked as a test
+STRIPE_SANDBOX_URL = env.text("TOKENHUB_STRIPE_SANDBOX_URL") or _embedded.get("stripe_sandbox_url", "")
+TEST_CHECKOUT = SANDBOX and not STRIPE_SECRET_KEY and bool(STRIPE_SANDBOX_URL)
+if TEST_CHECKOUT:
+    STRIPE = {
+        "api_key": "sk_test_sandbox",
+        "api_base": STRIPE_SANDBOX_URL,
+        "webhook_secrets": env.words("TOKENHUB_STRIPE_SANDBOX_SECRET"),
+    }
+else:
+    STRIPE = {
+        "api_key": STRIPE_SECRET_KEY,
+        "api_base": env.text("STRIPE_API_BASE").rstrip("/"),
+        # several while a secret is rolled, separated by commas
+        "webhook_secrets": env.words("STRIPE_WEBHOOK_SECRET"),
+    }
+STRIPE_LIVEMODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+#: where a form may send the browser to pay
+if STRIPE["api_base"] and not TEST_CHECKOUT:
+    PAYMENT_ORIGINS = ["/".join(str(STRIPE["api_base"]).split("/")[:3])]
+elif STRIPE["api_key"] and not TEST_CHECKOUT:
+    PAYMENT_ORIGINS = ["https://checkout.stripe.com", "https://billing.stripe.com"]
+else:
+    PAYMENT_ORIGINS = []
 #: `<UPSTREAM>_API_KEY`, `<UPSTREAM>_BASE_URL` by the upstream's name in capitals; Kling has a key pair
 UPSTREAM_NAMES = (
     "OPENAI", "ANTHROPIC", "GOOGLE", "XAI", "DASHSCOPE", "ZHIPU", "MINIMAX", "MIMO", "MOONSHOT", "DEEPSEEK", "ARK", "KLING",
@@ -122,6 +161,7 @@ INSTALLED_APPS = [
     "billing.apps.BillingConfig",
     "gateway.apps.GatewayConfig",
     "media_jobs.apps.MediaJobsConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # the operators' site (tokenhub/operator_site.py), without autodiscovery
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -227,6 +267,8 @@ ACCOUNT_RATE_LIMITS = {
         ("change_password", "1000/m/user", "5/m/user"),
         ("manage_email", "1000/m/user", "10/m/user"),
         ("invite", "1000/h/user", "30/h/user"),
+        ("checkout", "1000/h/user", "5/h/user,10/h/ip"),
+        ("promo_code", "1000/h/user", "10/h/user,20/h/ip"),
     ]
 }
 EMAIL_URL = env.text("EMAIL_URL", "consolemail://" if DEV else "")
@@ -253,6 +295,8 @@ if DEV and not env.text("EMAIL_URL"):
 # what a mail must carry exists only where mail does
 ACCOUNT_EMAIL_VERIFICATION = "optional" if EMAIL_URL else "none"
 ACCOUNT_LOGIN_BY_CODE_ENABLED = bool(EMAIL_URL)
+# card testers use addresses that are not theirs
+PAYING_NEEDS_VERIFIED_EMAIL = bool(EMAIL_URL) and not DEV
 
 STAFF_NEEDS_SECOND_FACTOR = not DEV
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"
@@ -276,7 +320,7 @@ SECURE_CSP = {
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
     # a browser applies it to the redirect that follows a form, too
-    "form-action": [CSP.SELF, *(LOGIN_ORIGINS[name] for name in LOGIN_PROVIDERS)],
+    "form-action": [CSP.SELF, *(LOGIN_ORIGINS[name] for name in LOGIN_PROVIDERS), *PAYMENT_ORIGINS],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
     "manifest-src": [CSP.SELF],
@@ -324,5 +368,6 @@ LOGGING = {
         "kombu": {"level": "WARNING"},
         "uvicorn": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
     },
 }

@@ -63,6 +63,7 @@ class Supervisor:
         }
         #: in the order of their start; each group is stopped together, the last one first
         self.groups: list[list[Child]] = []
+        self.addresses: dict[str, str] = {}
         self._lock: IO[str] | None = None
         self._listener: socket.socket | None = None
 
@@ -191,8 +192,13 @@ class Supervisor:
             self._start_group([self._server(valkey)])
             addresses |= {"redis_url": valkey.url}
         self.env |= {name.upper(): address for name, address in addresses.items()}
-        if addresses:
-            write_private(self.data_dir / environment.SERVERS_FILE, json.dumps(addresses))
+        self._publish(addresses)
+
+    def _publish(self, addresses: dict[str, str]) -> None:
+        """Tells management commands beside us where our servers are."""
+        self.addresses |= addresses
+        if self.addresses:
+            write_private(self.data_dir / environment.SERVERS_FILE, json.dumps(self.addresses))
 
     def _server(self, server: Server) -> Child:
         def launch() -> "subprocess.Popen[bytes]":
@@ -239,12 +245,34 @@ class Supervisor:
             port = str(free_port())
             self.env["TOKENHUB_SANDBOX_URL"] = f"http://127.0.0.1:{port}"
             self._start_group([self._sandbox(port)])
+        if self.takes_test_payments:
+            self._start_group([self._stripe_sandbox()])
         self._start_group([self._worker(), self._scheduler()])
         self._start_group([self._web(number) for number in range(1, self.web_processes + 1)])
 
     def _sandbox(self, port: str) -> Child:
         command = ["-m", "gateway.sandbox.server", "--host", "127.0.0.1", "--port", port]
         return Child("sandbox", partial(python, command, self.env), grace_seconds=SANDBOX_GRACE_SECONDS)
+
+    @property
+    def takes_test_payments(self) -> bool:
+        return self.sandbox and not environment.text("STRIPE_SECRET_KEY")
+
+    def _stripe_sandbox(self) -> Child:
+        """Payments without Stripe: its stand-in, which tells us what was paid through the same signed webhook."""
+        port = str(free_port())
+        host = "[::1]" if ":" in self.host else "127.0.0.1"
+        self.env |= {
+            "TOKENHUB_STRIPE_SANDBOX_URL": f"http://127.0.0.1:{port}",
+            "TOKENHUB_STRIPE_SANDBOX_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
+            "TOKENHUB_STRIPE_SANDBOX_FILE": str(self.data_dir / "stripe-sandbox.sqlite3"),
+            "TOKENHUB_STRIPE_SANDBOX_WEBHOOK_URL": f"http://{host}:{self.port}/billing/stripe/webhook",
+            "TOKENHUB_STRIPE_SANDBOX_PAGE_URL": f"{self._public_url()}/billing/test-checkout",
+        }
+        if self.addresses:
+            self._publish({"stripe_sandbox_url": self.env["TOKENHUB_STRIPE_SANDBOX_URL"]})
+        command = ["-m", "billing.stripe_sandbox.server", "--host", "127.0.0.1", "--port", port]
+        return Child("stripe-sandbox", partial(python, command, self.env), grace_seconds=SANDBOX_GRACE_SECONDS)
 
     def _worker(self) -> Child:
         command = [
@@ -279,6 +307,8 @@ class Supervisor:
         if self.sandbox:
             sandbox_port = int(self.env["TOKENHUB_SANDBOX_URL"].rpartition(":")[2])
             addresses.append(("127.0.0.1", sandbox_port, "/healthz"))
+        if self.takes_test_payments:
+            addresses.append(("127.0.0.1", int(self.env["TOKENHUB_STRIPE_SANDBOX_URL"].rpartition(":")[2]), "/healthz"))
         while True:
             ended = [child.name for child in self._children() if not child.alive()]
             if ended:
@@ -294,11 +324,14 @@ class Supervisor:
         return dict(json.loads(self._manage("first_run"))) if self.dev else {}
 
     def _announce(self, first_run: dict[str, str]) -> None:
-        url = environment.text("TOKENHUB_PUBLIC_URL", f"http://localhost:{self.port}").rstrip("/")
+        url = self._public_url()
         log.info("ready url=%s", url)
         if first_run:
             sys.stdout.write(_welcome(url, **first_run))
             sys.stdout.flush()
+
+    def _public_url(self) -> str:
+        return environment.text("TOKENHUB_PUBLIC_URL", f"http://localhost:{self.port}").rstrip("/")
 
     # ---------------------------------------------------------------- keeping it alive
     def _children(self) -> list[Child]:

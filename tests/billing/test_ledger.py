@@ -10,6 +10,7 @@ from django.apps import apps
 from django.conf import settings
 
 from billing import ledger
+from billing.models import TopUp
 from gateway.admission import admit_one, settle_one
 from tests.gateway.conftest import new_customer
 from tests.scenarios import ask, assert_books_are_clean, balance, end
@@ -27,6 +28,11 @@ _NEW_KEY = (
     " VALUES ('{unique}', sha256('{unique}'), '0000', 'x', {customer}, 'total', '2000-01-01', '2000-01-01', "
 )
 _NEW_GRANT = "INSERT INTO credit_grant (id, customer_id, amount_nanos, reason, granted_by) VALUES "
+_NEW_ORDER = (
+    "INSERT INTO top_up (id, slug, account_id, origin, request_key, is_test, credit_nanos, fee_nanos, reason, checkout_url,"
+    " card_brand, card_last4, status, credited_at, clawed_nanos)"
+    " VALUES (gen_random_uuid(), '{unique}', {customer}, 'checkout', gen_random_uuid(), true, 10000000, 0, '', '', '', '', "
+)
 _CLOSE = "UPDATE hold SET closed_at = now(), state = "
 
 
@@ -106,6 +112,23 @@ WITHOUT_PRIVILEGE = [
     _NEW_GRANT + "(gen_random_uuid(), {customer}, 5, 'because', 'me')",
     "UPDATE credit_grant SET amount_nanos = 1",
     "DELETE FROM credit_grant",
+    "UPDATE top_up SET credit_nanos = 1",
+    "UPDATE top_up SET fee_nanos = 0",
+    "UPDATE top_up SET credited_at = now(), status = 'credited'",
+    "UPDATE top_up SET clawed_nanos = 0",
+    "UPDATE top_up SET total_cents = 1",
+    "UPDATE top_up SET account_id = {other_customer}",
+    "DELETE FROM top_up",
+    "INSERT INTO clawback (key, kind, top_up_id, wallet_nanos, receivable_nanos) VALUES ('refund:x', 'refund', '{order}', 1, 0)",
+    "UPDATE clawback SET returned_at = now()",
+    "INSERT INTO credit_lot (customer_id, kind, source, amount_nanos) VALUES ({customer}, 'paid', 'x', 5)",
+    "UPDATE credit_lot SET used_nanos = 0",
+    "UPDATE promo_code SET redemption_count = 0",
+    "UPDATE promo_code SET amount_nanos = 1",
+    "INSERT INTO promo_redemption (promo_code_id, account_id, grant_id) VALUES (1, {customer}, gen_random_uuid())",
+    "SELECT take_from_lots({customer}, 1, NULL, true)",
+    "SELECT attribute_locked({customer}, 0)",
+    "SELECT lock_customer({customer}, false)",
 ]
 
 #: calls that the application may make, but not like this; each with what refuses it
@@ -120,6 +143,23 @@ REFUSED_CALLS = [
     ("SELECT grant_credit(gen_random_uuid(), 999999999, 5, 'r', 'x')", "no wallet"),
     ("SELECT grant_credit('{grant}', {customer}, 1001, 'r', 'x')", "used for another"),
     ("SELECT grant_credit('{grant}', {other_customer}, 1000, 'r', 'x')", "used for another"),
+    ("SELECT credit_top_up('{unpaid}', 2, 0, 2)", "not what was paid"),
+    ("SELECT credit_top_up('{unpaid}', 0, 0, 0)", "not what was paid"),
+    ("SELECT credit_top_up('{unpaid}', 1, 1, 1)", "not what was paid"),
+    ("SELECT credit_top_up('{unpaid}', 1, -1, 0)", "not what was paid"),
+    ("SELECT credit_top_up('{unpaid}', NULL, 0, NULL)", "not what was paid"),
+    ("SELECT credit_top_up(gen_random_uuid(), 1, 0, 1)", "no such order"),
+    ("SELECT claw_back('refund:y', 'refund', '{unpaid}', 5)", "nothing was credited"),
+    ("SELECT claw_back('refund:y', 'gift', '{order}', 5)", "nothing was credited"),
+    ("SELECT claw_back('topup:y', 'refund', '{order}', 5)", "nothing was credited"),
+    ("UPDATE top_up SET status = 'credited' WHERE id = '{unpaid}'", "credited_has_its_time"),
+    ("UPDATE top_up SET status = 'open' WHERE id = '{order}'", "credited_has_its_time"),
+    (_NEW_ORDER + "'credited', now(), 0)", "born_uncredited"),
+    (_NEW_ORDER + "'credited', NULL, 0)", "credited_has_its_time"),
+    (_NEW_ORDER + "'open', NULL, 5)", "clawed_within_credit"),
+    ("DELETE FROM stripe_event", "no_delete"),
+    ("DELETE FROM refund", "no_delete"),
+    ("DELETE FROM dispute", "no_delete"),
     (_NEW_KEY + "-5, 0)", "key_counters_not_negative"),
     (_NEW_KEY + "5, 0)", "born_unspent"),
     (_NEW_KEY + "0, 5)", "born_unspent"),
@@ -202,6 +242,20 @@ REFUSED_TO_THE_OWNER = [
     ("UPDATE api_key SET account_id = {other_customer} WHERE id = {key}", "counted_by_triggers_only"),
     ("UPDATE api_key SET hash = sha256('x') WHERE id = {key}", "counted_by_triggers_only"),
     ("UPDATE api_key SET hash = '\\x00' WHERE id = {key}", "key_hash_is_sha256"),
+    ("UPDATE top_up SET credit_nanos = 1 WHERE id = '{unpaid}'", "order_is_fixed"),
+    ("UPDATE top_up SET account_id = {customer} WHERE id = '{order}'", "order_is_fixed"),
+    ("UPDATE top_up SET credited_at = now() WHERE id = '{order}'", "order_is_fixed"),
+    ("UPDATE top_up SET total_cents = 5 WHERE id = '{order}'", "order_is_fixed"),
+    ("UPDATE top_up SET clawed_nanos = credit_nanos + 1 WHERE id = '{order}'", "clawed_within_credit"),
+    ("UPDATE top_up SET clawed_nanos = -1 WHERE id = '{order}'", "clawed_within_credit"),
+    ("UPDATE credit_lot SET used_nanos = amount_nanos + 1", "lot_within_its_amount"),
+    ("UPDATE credit_lot SET expires_at = now() WHERE source = 'topup:{order}'", "paid_credit_lasts"),
+    ("UPDATE ledger_account SET posted_nanos = 5 WHERE id = {receivable}", "receivable_is_a_debt"),
+    *(
+        (f"{statement} {table}" + (" CASCADE" if statement == "TRUNCATE" else ""), f"no_{statement.split()[0].lower()}")
+        for table in ("top_up", "clawback", "credit_lot", "stripe_event", "refund", "dispute", "promo_redemption")
+        for statement in ("DELETE FROM", "TRUNCATE")
+    ),
     *(
         (f"{statement} {table}{tail}", f"no_{statement.split()[0].lower()}")
         for table in ("credit_grant", "price", "audit_event", "call_record")
@@ -213,7 +267,7 @@ REFUSED_TO_THE_OWNER = [
 @pytest.fixture(scope="module")
 def scene(django_db_setup: None) -> dict[str, Any]:
     """A wallet of 950 with an open hold of 100 (checkpoint at 30), a captured call, and a neighbour."""
-    mine, other, idle = new_customer(0), new_customer(1000), new_customer(0)
+    mine, other, idle, buyer = new_customer(0), new_customer(1000), new_customer(0), new_customer(0)
     grant, boot, hold, done = uuid.uuid4(), uuid.uuid4(), new_uuid7(), new_uuid7()
     ledger.grant_credit(
         customer_id=mine.account.pk, amount_nanos=1000, reason="test", granted_by="test", grant_id=grant
@@ -227,7 +281,14 @@ def scene(django_db_setup: None) -> dict[str, Any]:
         assert admit_one(boot.bytes, ask(mine, 60, call=done)).is_held
         owner.execute("SELECT checkpoint_holds(%s, '{30}', '{1}', '{1}')", [[uuid.UUID(bytes=hold)]])
     settle_one(end(done, mine.wallet.pk, 50))
+    order, unpaid = (
+        TopUp.objects.create(account=buyer.account, request_key=uuid.uuid4(), is_test=True, credit_nanos=10_000_000)
+        for _ in range(2)
+    )
+    assert ledger.credit_top_up(top_up_id=order.pk, subtotal_cents=1, tax_cents=0, total_cents=1)
     return {
+        "order": order.pk,
+        "unpaid": unpaid.pk,
         "app_role": settings.DATABASES["default"]["USER"],
         "owner_role": settings.DATABASES["owner"]["USER"],
         "customer": mine.account.pk, "wallet": mine.wallet.pk, "key": mine.key_row.pk,
@@ -246,7 +307,16 @@ def unchanged(owner_db: psycopg.Connection) -> Iterator[None]:
     """Whatever the test tries: transfers, accounts, holds and grants stay as they are, and the books are clean."""
 
     def books() -> Any:
-        tables = ("transfer", "ledger_account", "hold", "credit_grant", "call_record")
+        tables = (
+            "transfer",
+            "ledger_account",
+            "hold",
+            "credit_grant",
+            "call_record",
+            "top_up",
+            "clawback",
+            "credit_lot",
+        )
         look = ", ".join(f"(SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t)" for table in tables)
         return owner_db.execute("SELECT " + look).fetchone()
 

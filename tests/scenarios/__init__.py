@@ -15,6 +15,7 @@ from tests.gateway.conftest import Customer
 from tokenhub.ids import new_uuid7
 
 MODEL, PRICE = 1, 1
+BOOKS = "SELECT * FROM check_ledger() UNION ALL SELECT * FROM check_payments() UNION ALL SELECT * FROM check_calls()"
 
 
 def ask(
@@ -61,4 +62,4 @@ def hold_state(db: psycopg.Connection, call: bytes) -> tuple[str, int | None] | 
 
 
 def assert_books_are_clean(db: psycopg.Connection) -> None:
-    assert db.execute("SELECT * FROM check_ledger() UNION ALL SELECT * FROM check_calls()").fetchall() == []
+    assert db.execute(BOOKS).fetchall() == []
