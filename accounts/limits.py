@@ -15,6 +15,9 @@ ACTIONS = {
     "account_set_password": "change_password",
     "account_email": "manage_email",
     "team_invite": "invite",
+    "top_up": "checkout",
+    "card": "checkout",
+    "promo_code": "promo_code",
 }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, re_path
 
-from gateway.views import connect, dashboard, keys, models, usage, welcome
+from gateway.views import connect, dashboard, keys, ledger, models, usage, welcome
 
 KEY_ID = r"(?P<key_id>key-[0-9A-Za-z]{10})"
 
@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern] = [
     re_path(r"^usage/requests/?$", usage.log, name="usage_requests"),
     re_path(r"^usage/requests/(?P<generation_id>gen-[0-9a-f]{32})/?$", usage.call, name="usage_request"),
     re_path(r"^usage/export/?$", usage.export, name="usage_export"),
+    re_path(r"^billing/ledger/?$", ledger.index, name="ledger"),
+    re_path(r"^billing/ledger\.csv$", ledger.export, name="ledger_csv"),
     re_path(r"^models/?$", models.index, name="models"),
     re_path(r"^models/compare/?$", models.compare, name="models_compare"),
     re_path(r"^models/choose/?$", models.choose, name="models_choose"),

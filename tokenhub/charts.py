@@ -290,8 +290,11 @@ def _marks(marks: Mapping[int, str], series: Sequence[Series], scale: Scale, bas
         value = series[0].values[at]
         if value is not None:
             y = base * scale.y(value) / 100
-            placed.append((_n((at + 0.5) * 100 / len(series[0].values)), _n(max(y - 3, 3)), words))
-    return format_html_join("", '<text class="mark" x="{}%" y="{}%" text-anchor="middle">{}</text>', placed)
+            # at the edge it would be cut off
+            edges = {0: ("0", "start"), len(series[0].values) - 1: ("100", "end")}
+            x, anchor = edges.get(at, (_n((at + 0.5) * 100 / len(series[0].values)), "middle"))
+            placed.append((x, _n(max(y - 3, 3)), anchor, words))
+    return format_html_join("", '<text class="mark" x="{}%" y="{}%" text-anchor="{}">{}</text>', placed)
 
 
 def _legend(series: Sequence[Series], unit: Unit, lines: bool = False) -> SafeString:
