@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 
 from tokenhub import views
+from tokenhub.operator_site import operator_site
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -13,6 +14,8 @@ urlpatterns = [
     path("", include("gateway.pages")),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
+    path("operator", operator_site.admin_view(operator_site.index)),
+    path("operator/", operator_site.urls),
 ]
 
 handler500 = views.server_error
