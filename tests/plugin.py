@@ -7,6 +7,7 @@ the former then needs ``TOKENHUB_TEST_SUPERUSER_URL`` beside it for what only a 
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,22 @@ def prepare_environment() -> None:
     os.environ |= {"TOKENHUB_DEV": "1", "TOKENHUB_DATA_DIR": folder}
     if superuser_url:
         os.environ["TOKENHUB_TEST_SUPERUSER_URL"] = superuser_url
+    trust_nobody(Path(folder) / "no-certificates")
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        compile_once(Path(folder) / "pycache")
+
+
+def trust_nobody(empty: Path) -> None:
+    """No test speaks TLS, and reading the machine's certificates for each HTTP client costs more than most tests do."""
+    empty.mkdir()
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ["SSL_CERT_DIR"] = str(empty)
+
+
+def compile_once(cache: Path) -> None:
+    """Where nothing may be written beside the sources, each child process would compile all it imports, for seconds."""
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(cache)
+    sys.dont_write_bytecode = False
 
 
 def start_servers(folder: Path) -> None:

@@ -33,9 +33,11 @@ def chromium_path() -> str | None:
 def site() -> Iterator[str]:
     """The address of a web process as `make run` starts it, with the tests' database."""
     sandbox = servers.start_sandbox()
-    web = servers.start_web(sandbox)
+    stripe = servers.start_stripe()
+    web = servers.start_web(sandbox, TOKENHUB_STRIPE_SANDBOX_URL=stripe.url)
     yield web.url
     web.stop()
+    stripe.stop()
     sandbox.stop()
 
 

@@ -165,13 +165,11 @@ def test_a_menu_closes_by_escape_and_gives_the_focus_back(visitor: Visitor) -> N
         LIST,
         "/models?view=cards&kind=video",
         "/models?kind=image&can=tools&price=x",
-        "/models/openai",
         "/models/openai/gpt-5.4?input_tokens=-1&cached_percent=0&output_tokens=0&calls=0",
         "/models/google/gemini-2.5-pro",
         "/models/bytedance/doubao-seedance-2.0",
         "/models/compare?m=openai/gpt-4.1&m=openai/gpt-6-luna&m=xai/grok-4.3&m=kwaivgi/kling-v3.0-pro",
         "/models/compare",
-        "/models/choose",
     ],
 )
 def test_every_page_fits_every_width_and_theme(visitor: Visitor, path: str) -> None:
