@@ -20,7 +20,7 @@ run: .venv/run.stamp ## serves the whole product, with its own PostgreSQL and Va
 	@TOKENHUB_DEV=1 exec $(PYTHON) -m tokenhub.supervisor
 
 test: .venv/dev.stamp ## runs the tests on real servers of their own
-	@$(PYTHON) -m pytest -q -m "not long"; code=$$?; $(SAY_BROWSER); exit $$code
+	@$(PYTHON) -m pytest -q -m "not long" -n 2 --dist loadfile; code=$$?; $(SAY_BROWSER); exit $$code
 
 test-long: .venv/dev.stamp ## runs the tests that take long
 	@$(PYTHON) -m pytest -q -m long; code=$$?; $(SAY_BROWSER); exit $$code

@@ -27,6 +27,7 @@ PUBLIC = [
 ]  # fmt: skip
 SIGNED_IN = [
     "/dashboard", "/welcome", "/keys", "/keys/new", "/connect", "/connect/cline", "/usage", "/usage/requests", "/billing",
+    "/billing/top-up?amount=25", "/billing/ledger", "/billing/receipts",
     "/settings/profile", "/settings/security", "/settings/team", "/settings/notifications", "/settings/privacy",
     "/settings/appearance", "/style",
 ]  # fmt: skip

@@ -29,7 +29,10 @@ FOREIGN_NAMES = ("HOST", "PORT", "WEB_CONCURRENCY", "DJANGO_SETTINGS_MODULE")
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     prepare_environment()
     asked = early_config.known_args_namespace
-    if not (asked.help or asked.version or asked.collectonly):
+    shares_out = (
+        getattr(asked, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ
+    )  # its workers have theirs
+    if not (asked.help or asked.version or asked.collectonly or shares_out):
         start_servers(Path(os.environ["TOKENHUB_DATA_DIR"]))
     return (yield)
 

@@ -35,7 +35,8 @@ def dangerous_mixes(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             refuse(4, "the test checkout together with a vendor's key on a public HOST: anyone could spend your money; "
                       "set TOKENHUB_SANDBOX=0 or give STRIPE_SECRET_KEY")  # fmt: skip
     if not settings.DEV:
-        if any(len(secret) < 16 for secret in settings.STRIPE_WEBHOOK_SECRET.split(",") if settings.STRIPE_SECRET_KEY):
+        secrets = settings.STRIPE_WEBHOOK_SECRET.split(",") if settings.STRIPE_WEBHOOK_SECRET else []
+        if settings.STRIPE_SECRET_KEY and any(len(secret.strip()) < 16 for secret in secrets):
             refuse(
                 7, "STRIPE_WEBHOOK_SECRET is too short to be one of Stripe's: copy it from the webhook's page (whsec_…)"
             )

@@ -197,8 +197,13 @@ class Supervisor:
     def _publish(self, addresses: dict[str, str]) -> None:
         """Tells management commands beside us where our servers are."""
         self.addresses |= addresses
-        if self.addresses:
+        if not self.addresses:
+            return
+        try:
             write_private(self.data_dir / environment.SERVERS_FILE, json.dumps(self.addresses))
+        except FileNotFoundError:
+            self.wait(0)  # which says so if the data dir is gone
+            raise
 
     def _server(self, server: Server) -> Child:
         def launch() -> "subprocess.Popen[bytes]":

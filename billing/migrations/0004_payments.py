@@ -284,4 +284,5 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['refund', 'dispute']), ('receivable_nanos__gte', 0), ('wallet_nanos__gte', 0)), name='clawback_parts_not_negative'),
         ),
         migrations.RunSQL((SQL / "payments.sql").read_text(), migrations.RunSQL.noop),
+        migrations.RunSQL((SQL / "apply.sql").read_text(), migrations.RunSQL.noop),
     ]

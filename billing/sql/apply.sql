@@ -62,6 +62,9 @@ BEGIN
             SELECT credit_id AS id, amount_nanos AS v FROM n WHERE kind <> 'capture'
             UNION ALL SELECT debit_id, -amount_nanos FROM n WHERE kind <> 'capture') x GROUP BY 1) s
    WHERE a.id = ANY (ARRAY[s.id]) AND a.kind IN ('wallet', 'receivable');
+  -- every credit of a wallet has its lot; the others are opened with the row that says why
+  INSERT INTO credit_lot (customer_id, kind, source, amount_nanos)
+    SELECT a.customer_id, 'promo', n.idempotency_key, n.amount_nanos FROM n JOIN ledger_account a ON a.id = n.credit_id AND a.kind = 'wallet' WHERE n.kind = 'adjustment';
   RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER apply_insert AFTER INSERT ON transfer REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION transfer_insert_apply();

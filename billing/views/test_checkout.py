@@ -26,7 +26,7 @@ from billing.stripe_api import PaymentRefused, PaymentsUnavailable, Session
 
 TIMEOUT_SECONDS = 10
 #: how long a bank takes here; days in the world
-DELAY_SECONDS = 10
+DELAY_SECONDS = 5
 
 
 class Ending(NamedTuple):
@@ -43,7 +43,7 @@ class Ending(NamedTuple):
 ENDINGS = (
     Ending("success", {"outcome": "success"}, _("Pay"), _("The card is charged at once."), is_for_setup=True),
     Ending("decline", {"outcome": "decline"}, _("Decline the card"), _("The bank says no; one may try again."), is_for_setup=True, stays=True),
-    Ending("delayed_success", {"outcome": "delayed_success", "settle_after_seconds": DELAY_SECONDS}, _("Pay by bank debit"), _("The money arrives ten seconds later.")),
+    Ending("delayed_success", {"outcome": "delayed_success", "settle_after_seconds": DELAY_SECONDS}, _("Pay by bank debit"), _("The money arrives five seconds later.")),
     Ending("delayed_failure", {"outcome": "delayed_failure", "settle_after_seconds": DELAY_SECONDS}, _("Pay by bank debit that bounces"), _("It is on its way, and then does not arrive.")),
     Ending("duplicate_events", {"outcome": "success", "duplicate_events": 3}, _("Pay, and tell of it several times"), _("Each event comes more than once: credited once.")),
 )  # fmt: skip

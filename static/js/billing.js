@@ -18,7 +18,7 @@ function reckon(form) {
     if (!isKnown) return;
     const fee = Math.ceil((credit * form.dataset.fee) / 10_000);
     const words = { credit: usd(credit), fee: usd(fee), total: usd(credit + fee) };
-    for (const [name, text] of Object.entries(words)) lines.querySelector(`[data-${name}]`).textContent = text;
+    for (const [name, text] of Object.entries(words)) lines.querySelector(`[data-${name}]`)?.replaceChildren(text);
     sentence.textContent = filled(sentence.dataset.sentence, words);
     button.textContent = filled(button.dataset.words, words);
     button.value = credit + fee;

@@ -1,10 +1,10 @@
 """Whatever Stripe tells, in whatever order, how often or never: in the end the ledger says what Stripe says."""
 
-import os
 import random
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -128,10 +128,11 @@ class Payments(RuleBasedStateMachine):
         assert self.owner.execute(BOOKS).fetchall() == []
 
 
-def test_any_order_of_events_ends_where_stripe_ends(till: Till, owner_db: psycopg.Connection) -> None:
+@pytest.mark.parametrize("sequences", [12, pytest.param(500, marks=pytest.mark.long)])
+def test_any_order_of_events_ends_where_stripe_ends(till: Till, owner_db: psycopg.Connection, sequences: int) -> None:
     Payments.till, Payments.owner = till, owner_db
     profile = settings(
-        max_examples=int(os.environ.get("PAYMENT_EXAMPLES", "12")),
+        max_examples=sequences,
         stateful_step_count=14,
         deadline=None,
         suppress_health_check=list(HealthCheck),

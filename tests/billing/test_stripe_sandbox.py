@@ -53,10 +53,10 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 refused = receiver.refusals > 0
                 receiver.refusals -= refused
+                receiver.received.put((body, self.headers["stripe-signature"]))
                 self.send_response(503 if refused else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
-                receiver.received.put((body, self.headers["stripe-signature"]))
 
             def log_message(self, *_: Any) -> None: ...
 

@@ -40,7 +40,9 @@ def test_from_ten_dollars_to_the_receipt(visitor: Visitor) -> None:
     visitor.sign_up()
     page = visitor.go("/billing")
     expect(page.get_by_text("Test checkout: no real money")).to_be_visible()
-    expect(page.get_by_text("You pay $10.00: $10.00 credit + $0.00 card fee. Credit does not expire.")).to_be_visible()
+    expect(
+        page.get_by_text("You pay $10.00 for $10.00 of credit, without a fee. Credit does not expire.")
+    ).to_be_visible()
     page.get_by_role("button", name="Pay $10.00").dblclick()
     end_test_payment(page)
     expect(page.get_by_role("main").get_by_role("status")).to_have_text("Credited")
@@ -50,6 +52,8 @@ def test_from_ten_dollars_to_the_receipt(visitor: Visitor) -> None:
     assert balance(page) == "$11.00"
     page.get_by_role("link", name=re.compile("^Receipt ")).click()
     page.wait_for_url("**/billing/receipts/*")
+    pdf = page.request.get(visitor.site + (page.get_by_role("link", name="PDF").get_attribute("href") or ""))
+    assert pdf.body().startswith(b"%PDF-")
     page = visitor.go("/billing")
     expect(page.get_by_role("region", name="Last payment")).to_contain_text("Credited")
     assert page.get_by_text(re.compile("Payment, receipt")).count() == 1
@@ -64,7 +68,7 @@ def test_a_typed_amount_is_reckoned_while_it_is_typed(visitor: Visitor) -> None:
     field.fill("3")
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
     field.fill("12.50")
-    expect(page.get_by_text("You pay $12.50: $12.50 credit")).to_be_visible()
+    expect(page.get_by_text("You pay $12.50 for $12.50 of credit")).to_be_visible()
     field.press("Enter")
     end_test_payment(page)
     expect(page.get_by_role("main").get_by_role("status")).to_have_text("Credited")
@@ -78,7 +82,7 @@ def test_without_scripts_the_next_page_shows_the_sum(plain: Visitor) -> None:
     page.get_by_label("Other amount").fill("12.50")
     page.get_by_role("button", name="Continue").click()
     page.wait_for_url("**/billing/top-up?amount=12.50")
-    expect(page.get_by_text("You pay $12.50: $12.50 credit")).to_be_visible()
+    expect(page.get_by_text("You pay $12.50 for $12.50 of credit")).to_be_visible()
     page.get_by_role("button", name="Pay $12.50").click()
     end_test_payment(page)
     expect(page.get_by_role("main").get_by_role("status")).to_have_text("Credited")

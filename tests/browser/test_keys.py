@@ -270,6 +270,7 @@ def test_a_connected_tool_has_its_base_url_its_own_key_and_shows_its_first_reque
 # ---------------------------------------------------------------- every width and theme
 
 
+@pytest.mark.long
 def test_the_first_minutes_pages_fit_every_width_and_theme(visitor: Visitor) -> None:
     visitor.sign_up()
     assert_fit(visitor.page, "welcome, with the key")
@@ -282,6 +283,7 @@ def test_the_first_minutes_pages_fit_every_width_and_theme(visitor: Visitor) -> 
     assert_fit(page, "codex, with the key")
 
 
+@pytest.mark.long
 def test_pages_of_keys_fit_every_width_and_theme(visitor: Visitor) -> None:
     visitor.sign_up()
     secret = visitor.create_key(LONG_NAME)

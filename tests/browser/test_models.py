@@ -159,6 +159,7 @@ def test_a_menu_closes_by_escape_and_gives_the_focus_back(visitor: Visitor) -> N
     expect(page.locator("summary:focus")).to_contain_text("Can do")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path",
     [
@@ -176,6 +177,7 @@ def test_every_page_fits_every_width_and_theme(visitor: Visitor, path: str) -> N
     assert_fit(visitor.go(path), path)
 
 
+@pytest.mark.long
 def test_the_pages_fit_in_the_shell_of_signed_in_people_too(visitor: Visitor) -> None:
     visitor.sign_up()
     for path in (LIST, "/models/openai/gpt-5.4"):

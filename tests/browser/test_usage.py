@@ -253,6 +253,7 @@ def test_without_script_filters_paging_and_peek_still_work(busy: Visitor) -> Non
     assert someone.complaints == []
 
 
+@pytest.mark.long
 def test_every_page_fits_every_width_and_theme(busy: Visitor) -> None:
     page = busy.go("/usage/requests?range=30d")
     call_id = calls_on(page)[0]

@@ -68,7 +68,8 @@ def text_of(payloads: list[Any]) -> str:
 
 
 def test_the_policy_page_and_these_tests_name_the_same_endings() -> None:
-    rows = [row[1].strip() for row in re.finditer(r"^\| ([^|]+)\|", POLICY.read_text(), re.MULTILINE)][1:]
+    of_calls = POLICY.read_text().partition("# Money in and out")[0]
+    rows = [row[1].strip() for row in re.finditer(r"^\| ([^|]+)\|", of_calls, re.MULTILINE)][1:]
     played = {row for function in globals().values() for row in getattr(function, "rows", ())}
     elsewhere = {  # killing processes: tests/scenarios; refusals: test_bad_input.py; cancelled: test_admission.py; routes: test_fallbacks.py
         "one route fails before output, another answers",
@@ -394,7 +395,7 @@ def test_many_hang_ups_leave_nothing_behind(site: servers.Server) -> None:
 def test_a_vendor_that_bills_on_is_read_for_its_usage(
     site_of_a_vendor_that_bills_on: servers.Server, customer: Customer
 ) -> None:
-    body = chat("[[sandbox: tokens 40; pace 60; usage 100,40]] Tell me about rivers", stream=True)
+    body = chat("[[sandbox: tokens 40; pace 20; usage 100,40]] Tell me about rivers", stream=True)
     hang_up_after(site_of_a_vendor_that_bills_on.url, customer, body, 5)
     record = settled(customer)
     assert (record.outcome, record.estimated) == (Outcome.CLIENT_CLOSED, False)

@@ -23,7 +23,7 @@ NO_KEY = {"api_key": "", "secret_key": "", "base_url": ""}
 #: a production set-up without fault, from which each test departs
 SAFE: dict[str, Any] = {
     "DEV": False, "HOST": "0.0.0.0", "SANDBOX": False, "STARTER_CREDIT_NANOS": 0, "SECRET_KEY": SECRET,  # noqa: S104
-    "PUBLIC_URL": "https://hub.example.com", "STRIPE_SECRET_KEY": "sk_live_x", "STRIPE_WEBHOOK_SECRET": "whsec_x",
+    "PUBLIC_URL": "https://hub.example.com", "STRIPE_SECRET_KEY": "sk_live_x", "STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef",
     "UPSTREAMS": {"openai": REAL_KEY, "xai": NO_KEY},
 }  # fmt: skip
 
@@ -41,6 +41,8 @@ def refusals(**changes: Any) -> set[str]:
         ({"SANDBOX": True, "STRIPE_SECRET_KEY": "rk_live_x"}, {"E001"}),
         ({"SANDBOX": True, "STRIPE_SECRET_KEY": "sk_test_x"}, set()),
         ({"STRIPE_WEBHOOK_SECRET": ""}, {"E002"}),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_test"}, {"E007"}),
+        ({"STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef,whsec_short"}, {"E007"}),
         ({"STRIPE_SECRET_KEY": "", "STRIPE_WEBHOOK_SECRET": ""}, set()),
         ({"STARTER_CREDIT_NANOS": 1}, {"E003"}),
         ({"STARTER_CREDIT_NANOS": 1, "HOST": "::"}, {"E003"}),

@@ -179,7 +179,7 @@ def test_a_second_one_on_the_same_data_dir_is_refused(running: tuple[Supervisor,
 def test_killed_children_are_started_again_and_service_goes_on(running: tuple[Supervisor, str]) -> None:
     supervisor, key = running
     pids = dict(re.findall(r"(\S+) started pid=(\d+)", supervisor.output))
-    assert set(pids) == {"postgres", "valkey", "sandbox", "worker", "scheduler", "web-1"}
+    assert set(pids) == {"postgres", "valkey", "sandbox", "stripe-sandbox", "worker", "scheduler", "web-1"}
     for pid in pids.values():
         os.kill(int(pid), signal.SIGKILL)
     died = {supervisor.says(r"(\S+) died pid=\d+ exit=-9").group(1) for _ in pids}
