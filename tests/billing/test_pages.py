@@ -25,7 +25,7 @@ from tokenhub.figures import usd
 from tokenhub.money import NANOS_PER_USD, usd_to_nanos
 from tokenhub.templatetags.ui import money
 
-QUERIES_MOST = 13  # with the chart, and everything that a page of billing can hold
+QUERIES_MOST = 12  # with the chart, and everything that a page of billing can hold
 Role = Membership.Role
 
 

@@ -84,3 +84,11 @@ def test_its_credit_expires_as_far_as_no_call_has_used_it(owner_db: psycopg.Conn
     assert posted(someone) == 3 * USD
     owner_db.execute("SELECT expire_lots(now() + interval '31 days')")
     assert posted(someone) == USD
+
+
+def test_whoever_made_a_code_cannot_redeem_it_for_an_account_of_theirs() -> None:
+    maker = person()
+    code = new_code(created_by=maker.user)
+    assert not redeem(maker, code.code)
+    assert posted(maker) == 0
+    assert redeem(person(), code.code)
